@@ -16,9 +16,7 @@ def canonical_json(value: Any) -> bytes:
     Raises:
         ValueError: the value holds NaN or an infinity, which JSON can't say.
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def digest(value: Any) -> str:

@@ -113,8 +113,7 @@ class Scores:
         macro_f1: mean F1 over the classes of all fields.
         nll: nats a row after temperature, fields summed.
         nll_raw: before temperature.
-        ece: expected calibration error after temperature (15 equal-width bins, first field's confidence for several fields
-            averaged).
+        ece: expected calibration error after temperature (15 equal-width bins; fields averaged).
         ece_raw: before temperature.
         temperatures: one a field, fitted on dev.
         agreement: share of test rows where its answer equals the teacher's; 1 for the teacher.
@@ -178,7 +177,7 @@ class Assessment:
         scores: teacher, student, control, baseline, further ones, in this order.
         comparisons: the student against each of the others.
         gap_closed: (student - control) / (teacher - control); None when teacher and control are equal.
-        gap_closed_ci: paired bootstrap interval; None when the bootstrap's denominator reaches 0 too often to mean anything.
+        gap_closed_ci: paired bootstrap interval; None when the denominator is too near 0 to mean anything.
         verdict: `gain` or `harm` when the interval of student - control excludes 0, else `no gain`.
         baseline_wins: the cheap baseline is as accurate as the student or better.
         gain_parts: where the gain came from: named steps with their accuracy difference and interval (for example

@@ -36,6 +36,4 @@ class CrossEntropy:
 
     def __call__(self, student_BC: Tensor, target: Tensor) -> Tensor:
         """Returns nats, shape B."""
-        return F.cross_entropy(
-            student_BC.float(), target, reduction="none", label_smoothing=self.label_smoothing
-        )
+        return F.cross_entropy(student_BC.float(), target, reduction="none", label_smoothing=self.label_smoothing)

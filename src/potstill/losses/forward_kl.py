@@ -29,9 +29,7 @@ class ForwardKL:
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
-            raise ConfigurationError(
-                f"temperature is {self.temperature}; it divides the logits and must be above 0"
-            )
+            raise ConfigurationError(f"temperature is {self.temperature}; it divides the logits and must be above 0")
 
     @property
     def needs(self) -> SignalName:

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Being built."""
