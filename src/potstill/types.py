@@ -112,16 +112,18 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answers:
-    """What a teacher said about some inputs.
+    """What a teacher said about n of the inputs it was given, as soon as it is known.
 
     Attributes:
-        logits: float32, N x C; rows that were refused hold zeros.
+        positions: which inputs, shape n.
+        logits: float32, n x C; rows that were refused hold zeros.
         refused: position -> why that answer can't be used (it is counted, and never kept as truth).
-        cost: what the answers cost, in the currency of the price given; 0 for a local model.
+        cost: what these answers cost, in the currency of the price given; 0 for a local model.
         num_calls: calls made, retries included.
         num_tokens: tokens billed.
     """
 
+    positions: IntArray
     logits: FloatArray
     refused: Mapping[int, str]
     cost: float = 0.0
@@ -146,11 +148,44 @@ class Teacher(Protocol):
         """Everything that could change an answer (weights, tokenizer, prompt, preprocessing) as JSON values."""
         ...
 
-    def answer(self, inputs: Sequence[Input]) -> Answers:
-        """Answers N inputs.
+    def answer(self, inputs: Sequence[Input]) -> Iterator[Answers]:
+        """Answers all inputs, in any order, in parts that the caller keeps as they come.
 
         Raises:
-            TeacherUnavailableError: it can't be reached; what was answered before is kept by the caller.
-            BudgetError: the next call would pass the budget.
+            TeacherUnavailableError: it can't be reached; parts that were yielded stay valid.
+            BudgetError: the next call would pass the budget; parts that were yielded stay valid.
         """
         ...
+
+
+class Progress(Protocol):
+    """Where long work says how far it is."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Begins a stage of `total` units (None: nobody knows)."""
+        ...
+
+    def advance(self, count: int = 1) -> None:
+        """Counts units that are done. State must be consistent here.
+
+        Raises:
+            PreemptedError: somebody asked the process to stop; save and let it pass.
+        """
+        ...
+
+    def say(self, message: str) -> None:
+        """One line that a person should see."""
+        ...
+
+
+class Silent:
+    """Progress that says nothing."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Begins a stage."""
+
+    def advance(self, count: int = 1) -> None:
+        """Counts units."""
+
+    def say(self, message: str) -> None:
+        """Drops the line."""
