@@ -1,0 +1,216 @@
+"""Trains the settings that are tried for one contender and takes the best on dev."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from potstill.evaluation.calibration import fit_temperatures
+from potstill.evaluation.metrics import accuracy, nll
+from potstill.losses import CrossEntropy, Dist, EmbeddingCosine, EmbeddingRelational, ForwardKL, HardLabel, Loss
+from potstill.recipe.stages import stage
+from potstill.recipe.trials import is_better
+from potstill.students.base import Student, StudentBuilder, StudentContext, encoded_logits
+from potstill.training.loop import DivergedError, Plan, TrainingState, train
+from potstill.training.settings import Training, Trial
+from potstill.training.task import DistillationTask, Term, TransferSet, encode_rows
+from potstill.types import FloatArray, Input, IntArray, Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """What a contender learns from.
+
+    Attributes:
+        inputs: N inputs.
+        labels: N x L.
+        teacher_logits: N x C, None for a contender without a teacher.
+        known: N, whether the teacher answered.
+        digest: of all of these; part of the key of a trial.
+    """
+
+    inputs: Sequence[Input]
+    labels: IntArray
+    teacher_logits: FloatArray | None = None
+    known: IntArray | None = None
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What all trials of a run have in common."""
+
+    run_folder: Path
+    training: Training
+    context: StudentContext
+    dev_inputs: Sequence[Input]
+    dev_labels: IntArray
+    precision: str
+    device: str
+    progress: Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """One training and what it reached on dev.
+
+    Attributes:
+        trial: its settings.
+        student: trained, at its best step.
+        state: of the training.
+        dev_logits: N_dev x C.
+        dev_nll: after temperature, nats a row.
+        dev_accuracy: share of dev rows with every field right.
+        gradient_ratio: norm of the distillation gradient over that of the cross-entropy; None without both.
+        error: why it failed, empty when it didn't.
+    """
+
+    trial: Trial
+    student: Student
+    state: TrainingState
+    dev_logits: FloatArray
+    dev_nll: float
+    dev_accuracy: float
+    gradient_ratio: float | None
+    error: str = ""
+
+    def summary(self) -> dict[str, Any]:
+        """For the report, JSON values."""
+        return {
+            **self.trial.config(),
+            "dev_nll": None if np.isnan(self.dev_nll) else self.dev_nll,
+            "dev_accuracy": None if np.isnan(self.dev_accuracy) else self.dev_accuracy,
+            "steps_done": self.state.step,
+            "best_step": self.state.best_step,
+            "gradient_ratio": self.gradient_ratio,
+            "error": self.error,
+        }
+
+
+def hold_contest(
+    name: str, builder: StudentBuilder, trials: Sequence[Trial], lesson: Lesson, ground: Ground, *, seed: int
+) -> tuple[TrialResult, list[TrialResult]]:
+    """Trains every trial and returns the best on dev with all of them.
+
+    Raises:
+        DivergedError: all of them diverged.
+    """
+    results = [run_trial(name, builder, trial, lesson, ground, seed=seed) for trial in trials]
+    best = results[0]
+    for result in results[1:]:
+        if is_better(result.dev_nll, best.dev_nll) or (best.error and not result.error):
+            best = result
+    if best.error:
+        raise DivergedError(f"every trial of the {name} failed; the first: {best.error}")
+    return best, results
+
+
+def run_trial(
+    name: str, builder: StudentBuilder, trial: Trial, lesson: Lesson, ground: Ground, *, seed: int
+) -> TrialResult:
+    """Trains one setting; a trial that was finished before is loaded."""
+    ingredients = {
+        "builder": builder.config(),
+        "trial": trial.config(),
+        "lesson": lesson.digest,
+        "training": {n: getattr(ground.training, n) for n in ground.training.__dataclass_fields__},
+        "precision": ground.precision,
+        "seed": seed,
+    }
+    folder = stage(ground.run_folder, name, ingredients).folder
+    student = builder.build(ground.context, dropout=trial.dropout)
+    task = _task(student, trial, lesson, ground, seed)
+    plan = _plan(trial, len(lesson.inputs), ground, seed)
+    ground.progress.stage(f"{name}: {trial.name}", plan.num_steps)
+    error = ""
+    state = TrainingState()
+    try:
+        state = train(task, plan, folder=folder, progress=ground.progress, device=ground.device)
+    except DivergedError as diverged:
+        error = str(diverged)
+    return _judged(trial, student, state, task, ground, error)
+
+
+def _judged(
+    trial: Trial, student: Student, state: TrainingState, task: DistillationTask, ground: Ground, error: str
+) -> TrialResult:
+    dev_logits = encoded_logits(student, task.dev_encoded)
+    schema, labels = student.schema, ground.dev_labels
+    temperatures = fit_temperatures(dev_logits, labels, schema)
+    failed = bool(error) or len(labels) == 0
+    return TrialResult(
+        trial=trial,
+        student=student,
+        state=state,
+        dev_logits=dev_logits,
+        dev_nll=float("nan") if failed else nll(dev_logits, labels, schema, temperatures),
+        dev_accuracy=float("nan") if failed else accuracy(dev_logits, labels, schema),
+        gradient_ratio=_gradient_ratio(state),
+        error=error,
+    )
+
+
+def _gradient_ratio(state: TrainingState) -> float | None:
+    truth = state.norms.get("cross_entropy")
+    teaching = [value for name, value in state.norms.items() if name != "cross_entropy"]
+    if not truth or not teaching:
+        return None
+    return sum(teaching) / truth
+
+
+def _task(student: Student, trial: Trial, lesson: Lesson, ground: Ground, seed: int) -> DistillationTask:
+    encoded, lengths = encode_rows(student, lesson.inputs)
+    dev_encoded, _ = encode_rows(student, ground.dev_inputs)
+    transfer = TransferSet(
+        encoded=encoded,
+        lengths=lengths,
+        labels=lesson.labels,
+        teacher_logits=lesson.teacher_logits,
+        known=lesson.known,
+    )
+    return DistillationTask(
+        student,
+        transfer,
+        dev_encoded=dev_encoded,
+        dev_labels=ground.dev_labels,
+        terms=terms(trial, ground.training),
+        word_dropout=trial.word_dropout,
+        seed=seed,
+    )
+
+
+def terms(trial: Trial, training: Training) -> list[Term]:
+    """The losses of a trial with their weights; weights of 0 leave a loss out."""
+    truth = CrossEntropy(label_smoothing=trial.label_smoothing)
+    if trial.signal == "none":
+        return [Term("cross_entropy", 1.0, truth)]
+    found = [Term("cross_entropy", training.ce_weight, truth)]
+    loss: Loss = HardLabel()
+    if trial.signal == "soft":
+        kinds = {"forward_kl": ForwardKL, "dist": Dist}
+        loss = kinds[training.distillation_loss](temperature=trial.temperature)
+    found.append(Term("distillation", training.kd_weight, loss))
+    if training.embedding_loss != "none":
+        embedding: Loss = EmbeddingCosine() if training.embedding_loss == "cosine" else EmbeddingRelational()
+        found.append(Term("embedding", training.embedding_weight, embedding))
+    return [term for term in found if term.weight > 0]
+
+
+def _plan(trial: Trial, num_rows: int, ground: Ground, seed: int) -> Plan:
+    training = ground.training
+    return Plan(
+        num_steps=trial.num_steps,
+        batch_size=training.batch_size,
+        learning_rate=trial.learning_rate,
+        weight_decay=training.weight_decay,
+        evaluate_every=max(1, trial.num_steps // 20),
+        patience=training.patience,
+        precision=ground.precision,
+        seed=seed,
+        num_threads=training.num_threads,
+        checkpoint_every_s=training.checkpoint_every_s,
+    )

@@ -1,0 +1,109 @@
+"""Which settings are tried on dev: as many for the control as for the student.
+
+The lists start from what won in our experiments (docs/log.md), so that a single trial is already a good guess.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from potstill.training.batches import steps_per_epoch
+from potstill.training.settings import Training, Trial
+
+# Fewer steps than this teach a small network nothing, however few the rows are.
+LEAST_STEPS = 600
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Defaults:
+    """Settings that follow the data where the recipe is silent."""
+
+    num_epochs: int
+    learning_rate: float
+    dropout: float
+    temperature: float
+
+
+def defaults(training: Training, *, num_labelled: int, num_unlabelled: int, rate_factor: float = 1.0) -> Defaults:
+    """Few labels beside a pool want short, fast, mild training; many labels want long and careful training."""
+    if num_unlabelled >= num_labelled:
+        found = Defaults(num_epochs=8, learning_rate=2e-3, dropout=0.2, temperature=1.0)
+    else:
+        found = Defaults(num_epochs=20, learning_rate=1e-3, dropout=0.3, temperature=2.0)
+    return Defaults(
+        num_epochs=training.num_epochs or found.num_epochs,
+        learning_rate=training.learning_rate or found.learning_rate * rate_factor,
+        dropout=found.dropout if training.dropout is None else training.dropout,
+        temperature=training.temperature or found.temperature,
+    )
+
+
+def count_steps(training: Training, num_epochs: int, num_rows: int) -> int:
+    """Optimizer steps of every trial of student and control."""
+    steps = num_epochs * steps_per_epoch(num_rows, training.batch_size)
+    if training.num_epochs is None:
+        steps = max(steps, LEAST_STEPS)
+    return steps
+
+
+def student_trials(training: Training, base: Defaults, num_steps: int) -> list[Trial]:
+    """Soft labels at the default temperature, hard labels, then other temperatures, rates and dropouts."""
+    soft = Trial(
+        name="soft",
+        signal="soft",
+        temperature=base.temperature,
+        learning_rate=base.learning_rate,
+        dropout=base.dropout,
+        num_steps=num_steps,
+    )
+    soft = replace(soft, name=f"soft T={base.temperature:g}")
+    hard = replace(soft, name="hard", signal="hard", temperature=1.0)
+    if training.signal == "hard":
+        return _tuned(hard)[: training.num_trials]
+    others: list[Trial] = []
+    if training.temperature is None:
+        others = [replace(soft, name=f"soft T={t:g}", temperature=t) for t in (1.0, 2.0, 4.0) if t != base.temperature]
+    if training.signal == "auto":
+        others.insert(0, hard)
+    return [soft, *others, *_tuned(soft)[1:]][: training.num_trials]
+
+
+def control_trials(training: Training, base: Defaults, num_steps: int) -> list[Trial]:
+    """Rates, dropouts, smoothing and word dropout: what a control alone can turn."""
+    plain = Trial(
+        name="plain",
+        signal="none",
+        temperature=1.0,
+        learning_rate=base.learning_rate,
+        dropout=base.dropout,
+        num_steps=num_steps,
+    )
+    regular = replace(plain, name="dropout", dropout=max(0.5, base.dropout), learning_rate=base.learning_rate / 2)
+    augmented = replace(regular, name="dropout, word dropout", word_dropout=0.1)
+    smooth = replace(regular, name="dropout, smoothing", label_smoothing=0.1)
+    return [plain, regular, augmented, smooth, *_tuned(plain)[1:]][: training.num_trials]
+
+
+def _tuned(trial: Trial) -> list[Trial]:
+    """The trial itself, then its neighbours in rate and dropout."""
+    found = [trial]
+    for rate, dropout in ((0.5, 0.0), (2.0, 0.0), (1.0, 0.2), (0.5, 0.2), (2.0, 0.2)):
+        found.append(
+            replace(
+                trial,
+                name=f"{trial.name}, lr x {rate:g}, dropout + {dropout:g}",
+                learning_rate=trial.learning_rate * rate,
+                dropout=min(0.9, trial.dropout + dropout),
+            )
+        )
+    return found
+
+
+Purpose = Literal["student", "control", "baseline"]
+
+
+def is_better(score: float, than: float) -> bool:
+    """Lower NLL wins; a number beats NaN."""
+    return not math.isnan(score) and (math.isnan(than) or score < than)

@@ -1,0 +1,10 @@
+"""Preprocessing: written once, shared by training, teacher and device."""
+
+from potstill.runtime.preprocess.base import Preprocessor
+from potstill.runtime.preprocess.hashed_ngrams import HashedNgrams
+from potstill.runtime.preprocess.pixels import Pixels
+from potstill.runtime.preprocess.text_tokens import TextTokens
+
+KINDS = {"text_tokens": TextTokens, "hashed_ngrams": HashedNgrams, "pixels": Pixels}
+
+__all__ = ["KINDS", "HashedNgrams", "Pixels", "Preprocessor", "TextTokens"]

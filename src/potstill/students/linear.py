@@ -1,0 +1,75 @@
+"""Hashed n-grams under a linear head: the honest floor, and sometimes the winner."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from potstill.errors import ConfigurationError
+from potstill.runtime.preprocess import HashedNgrams
+from potstill.students.base import Student, StudentContext, StudentOutput
+
+
+class LinearNgrams(nn.Module):
+    """A weighted sum of one row of logits for each n-gram. Shapes: B batch, F n-grams, C logits."""
+
+    def __init__(self, num_buckets: int, num_logits: int, dropout: float) -> None:
+        super().__init__()
+        self.rows = nn.Embedding(num_buckets, num_logits)
+        nn.init.zeros_(self.rows.weight)
+        self.bias = nn.Parameter(torch.zeros(num_logits))
+        self.dropout = dropout
+
+    def forward(self, ids: Tensor, weights: Tensor) -> StudentOutput:
+        """Bucket ids and their weights, B x F each; padding weighs 0."""
+        weights_B1F = F.dropout(weights, self.dropout, self.training).unsqueeze(1)
+        logits_BC = (weights_B1F @ self.rows(ids)).squeeze(1) + self.bias
+        return StudentOutput(logits_BC, logits_BC)
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Linear:
+    """TF-IDF of hashed word and character n-grams under softmax regression.
+
+    Attributes:
+        num_buckets: rows of the table; n-grams that fall together share one.
+        word_ngrams: lengths of word n-grams, from and to.
+        char_ngrams: lengths of character n-grams, from and to.
+    """
+
+    kind: Literal["linear"] = "linear"
+    num_buckets: int = 16384
+    word_ngrams: tuple[int, int] = (1, 2)
+    char_ngrams: tuple[int, int] = (2, 4)
+
+    def __post_init__(self) -> None:
+        if self.num_buckets < 16:
+            raise ConfigurationError(f"student.num_buckets is {self.num_buckets}; it must be at least 16")
+
+    def config(self) -> dict[str, Any]:
+        """All options."""
+        values = asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def build(self, context: StudentContext, *, dropout: float) -> Student:
+        """Counts document frequencies on the transfer set; all weights start at 0."""
+        texts = [str(text) for text in context.transfer_inputs]
+        plain = HashedNgrams(
+            num_buckets=self.num_buckets, word_ngrams=self.word_ngrams, char_ngrams=self.char_ngrams, idf=None
+        )
+        counts = np.zeros(self.num_buckets, np.int64)
+        for ids, _ in plain.encode(texts):
+            counts[ids] += 1
+        idf = (np.log((1 + len(texts)) / (1 + counts)) + 1).astype(np.float32)
+        preprocessor = HashedNgrams(
+            num_buckets=self.num_buckets, word_ngrams=self.word_ngrams, char_ngrams=self.char_ngrams, idf=idf
+        )
+        torch.manual_seed(context.seed)
+        module = LinearNgrams(self.num_buckets, context.schema.num_logits, dropout)
+        return Student(module=module, preprocessor=preprocessor, schema=context.schema)

@@ -1,0 +1,112 @@
+"""How a student is trained: the options of one run, and the settings of one trial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+from potstill.errors import ConfigurationError
+
+Signal = Literal["auto", "soft", "hard"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Training:
+    """Options of training, for student and control alike.
+
+    What is None follows the data: many labels take the settings that won on full training sets (T = 2, lr 1e-3,
+    dropout 0.3, 20 epochs), few labels with a pool those that won there (T = 1, lr 2e-3, dropout 0.2, 8 epochs).
+
+    Attributes:
+        num_epochs: passes over the transfer set; the control gets the same number of steps.
+        batch_size: rows a step.
+        learning_rate: peak of the schedule.
+        dropout: share of features dropped, in [0, 1).
+        weight_decay: of AdamW.
+        ce_weight: weight of the cross-entropy with true labels.
+        kd_weight: weight of the distillation loss.
+        signal: `soft` learns from probabilities, `hard` from the teacher's answers; `auto` tries both on dev.
+        temperature: of the soft labels; None tries a few on dev.
+        distillation_loss: `forward_kl` or `dist`.
+        embedding_loss: compare pooled features with the teacher's besides (`cosine` or `relational`), for a teacher
+            that has them.
+        embedding_weight: weight of the embedding loss.
+        num_trials: settings tried on dev; student, control and baseline get the same number.
+        patience: evaluations on dev without a better NLL before a trial stops early.
+        precision: `auto` times fp32 and bf16 once and takes the faster.
+        num_threads: of torch; part of what makes a run repeatable.
+        checkpoint_every_s: seconds between checkpoints; it changes no result.
+    """
+
+    num_epochs: int | None = None
+    batch_size: int = 64
+    learning_rate: float | None = None
+    dropout: float | None = None
+    weight_decay: float = 0.01
+    ce_weight: float = 1.0
+    kd_weight: float = 1.0
+    signal: Signal = "auto"
+    temperature: float | None = None
+    distillation_loss: Literal["forward_kl", "dist"] = "forward_kl"
+    embedding_loss: Literal["none", "cosine", "relational"] = "none"
+    embedding_weight: float = 1.0
+    num_trials: int = 3
+    patience: int = 4
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    num_threads: int = 1
+    checkpoint_every_s: float = 20.0
+
+    def __post_init__(self) -> None:
+        least: dict[str, tuple[float | None, float]] = {
+            "num_epochs": (self.num_epochs, 1),
+            "batch_size": (self.batch_size, 2),
+            "num_trials": (self.num_trials, 1),
+            "patience": (self.patience, 1),
+            "num_threads": (self.num_threads, 1),
+            "weight_decay": (self.weight_decay, 0),
+            "ce_weight": (self.ce_weight, 0),
+            "kd_weight": (self.kd_weight, 0),
+            "embedding_weight": (self.embedding_weight, 0),
+            "checkpoint_every_s": (self.checkpoint_every_s, 0),
+        }
+        for name, (value, minimum) in least.items():
+            if value is not None and not value >= minimum:
+                raise ConfigurationError(f"training.{name} is {value}; it must be at least {minimum}")
+        for name, rate in (("learning_rate", self.learning_rate), ("temperature", self.temperature)):
+            if rate is not None and not rate > 0:
+                raise ConfigurationError(f"training.{name} is {rate}; it must be above 0")
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise ConfigurationError(f"training.dropout is {self.dropout}; it is a share, in [0, 1)")
+        if self.ce_weight == self.kd_weight == 0:
+            raise ConfigurationError("training.ce_weight and training.kd_weight are both 0: nothing would be learned")
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """The settings of one training.
+
+    Attributes:
+        name: short name, unique among the trials of one contender.
+        signal: `soft`, `hard`, or `none` for a contender without a teacher.
+        temperature: of the soft labels.
+        learning_rate: peak of the schedule.
+        dropout: share of features dropped.
+        label_smoothing: of the cross-entropy.
+        word_dropout: share of input pieces replaced by the padding id, the augmentation that a control may use.
+        num_steps: optimizer steps.
+    """
+
+    name: str
+    signal: Literal["soft", "hard", "none"]
+    temperature: float
+    learning_rate: float
+    dropout: float
+    label_smoothing: float = 0.0
+    word_dropout: float = 0.0
+    num_steps: int
+
+    def config(self) -> dict[str, Any]:
+        """The settings as JSON values."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -1,0 +1,229 @@
+"""The task of distillation: what one step's loss is, and how good the student is on dev.
+
+Shapes: N rows, B batch, L label columns, C logits, K classes of one field, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from potstill.losses import CrossEntropy, Loss
+from potstill.students.base import Student, StudentOutput, as_tensors, encoded_logits
+from potstill.training.seeds import generator
+from potstill.types import FloatArray, IntArray, LabelSchema
+
+
+class Term(NamedTuple):
+    """A loss with its name and weight."""
+
+    name: str
+    weight: float
+    loss: Loss
+
+
+class StepLoss(NamedTuple):
+    """The loss of one batch.
+
+    Attributes:
+        total: weighted sum over the rows of the batch (the loop divides by the batch size).
+        parts: unweighted sums by name of the term.
+        output: what the student said.
+    """
+
+    total: Tensor
+    parts: dict[str, Tensor]
+    output: StudentOutput
+
+
+class Task(Protocol):
+    """What the loop needs to know of a task."""
+
+    @property
+    def trainable(self) -> nn.Module:
+        """All that is trained and saved."""
+        ...
+
+    @property
+    def lengths(self) -> IntArray:
+        """Length of each of the N training rows."""
+        ...
+
+    def loss(self, positions_B: IntArray, step: int) -> StepLoss:
+        """The loss of the rows at these positions."""
+        ...
+
+    def score(self) -> float:
+        """How bad the student is on dev (NLL in nats a row); NaN when there is no dev."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSet:
+    """The rows a student learns from, encoded once.
+
+    Attributes:
+        encoded: N encoded inputs.
+        lengths: N.
+        labels: N x L, `UNLABELLED` where nothing is known.
+        teacher_logits: N x C, None for a contender without a teacher.
+        known: N, whether the teacher answered this row.
+        teacher_embedding: N x D, pooled features of the teacher; None where not asked for.
+    """
+
+    encoded: Sequence[Any]
+    lengths: IntArray
+    labels: IntArray
+    teacher_logits: FloatArray | None = None
+    known: IntArray | None = None
+    teacher_embedding: FloatArray | None = None
+
+
+def encode_rows(student: Student, inputs: Sequence[Any]) -> tuple[Sequence[Any], IntArray]:
+    """Encoded inputs with their lengths."""
+    encoded = student.preprocessor.encode(inputs)
+    return encoded, np.array([student.preprocessor.length(item) for item in encoded], np.int64)
+
+
+class DistillationTask:
+    """True labels where they are, the teacher's answers where they are; with no teacher it is a control's task."""
+
+    def __init__(
+        self,
+        student: Student,
+        transfer: TransferSet,
+        *,
+        dev_encoded: Sequence[Any],
+        dev_labels: IntArray,
+        terms: Sequence[Term],
+        word_dropout: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.student = student
+        self.transfer = transfer
+        self.terms = tuple(terms)
+        self.word_dropout = word_dropout
+        self.seed = seed
+        self._dev_encoded = dev_encoded
+        self._dev_labels = dev_labels
+        self._projection = self._make_projection()
+        modules: dict[str, nn.Module] = {"student": student.module}
+        if self._projection is not None:
+            modules["projection"] = self._projection
+        self._trainable = nn.ModuleDict(modules)
+
+    @property
+    def trainable(self) -> nn.Module:
+        """The student, and the linear map of an embedding loss."""
+        return self._trainable
+
+    @property
+    def lengths(self) -> IntArray:
+        """Length of each row."""
+        return self.transfer.lengths
+
+    def _make_projection(self) -> nn.Linear | None:
+        target = self.transfer.teacher_embedding
+        if target is None:
+            return None
+        batch = self.student.preprocessor.batch([self.transfer.encoded[0]])
+        with torch.no_grad():
+            width = self.student.module(**as_tensors(batch)).embedding.shape[1]
+        torch.manual_seed(self.seed)
+        return nn.Linear(width, target.shape[1], bias=False)
+
+    def loss(self, positions_B: IntArray, step: int) -> StepLoss:
+        """Sums over the rows of a batch; a row counts in a term only if it has that term's signal."""
+        device = next(self._trainable.parameters()).device
+        batch = self.student.preprocessor.batch([self.transfer.encoded[i] for i in positions_B])
+        if self.word_dropout:
+            batch = drop_words(batch, self.word_dropout, generator(self.seed, "words", step))
+        output: StudentOutput = self.student.module(**as_tensors(batch, device))
+        parts = {term.name: self._term(term.loss, output, positions_B) for term in self.terms}
+        total = torch.stack([term.weight * parts[term.name] for term in self.terms]).sum()
+        return StepLoss(total, parts, output)
+
+    def _term(self, loss: Loss, output: StudentOutput, positions_B: IntArray) -> Tensor:
+        device = output.logits.device
+        if loss.needs == "labels":
+            labels_BL = torch.from_numpy(self.transfer.labels[positions_B]).to(device).long()
+            return label_sum(loss, self.student.schema, output.logits, labels_BL)
+        known = self.transfer.known
+        mask_B = torch.ones(len(positions_B), device=device)
+        if known is not None:
+            mask_B = torch.from_numpy(known[positions_B].astype(np.float32)).to(device)
+        if loss.needs == "logits":
+            assert self.transfer.teacher_logits is not None, "a distillation loss without a teacher's logits"
+            target_BC = torch.from_numpy(self.transfer.teacher_logits[positions_B].astype(np.float32)).to(device)
+            return (logit_values(loss, self.student.schema, output.logits, target_BC) * mask_B).sum()
+        assert self.transfer.teacher_embedding is not None and self._projection is not None, "no features to compare"
+        target_BD = torch.from_numpy(self.transfer.teacher_embedding[positions_B].astype(np.float32)).to(device)
+        return (loss(self._projection(output.embedding.float()), target_BD) * mask_B).sum()
+
+    def score(self) -> float:
+        """NLL on dev in nats a row, fields summed."""
+        return negative_log_likelihood(
+            self.student.schema, encoded_logits(self.student, self._dev_encoded), self._dev_labels
+        )
+
+
+def two_class(logits_BK: Tensor) -> Tensor:
+    """K sigmoid logits as B * K rows of two classes (no, yes)."""
+    flat = logits_BK.reshape(-1)
+    return torch.stack([torch.zeros_like(flat), flat], dim=-1)
+
+
+def label_sum(loss: Loss, schema: LabelSchema, logits_BC: Tensor, labels_BL: Tensor) -> Tensor:
+    """Sum of a label loss over rows and fields; negative labels don't count."""
+    total = logits_BC.new_zeros((), dtype=torch.float32)
+    for field, logit, column in schema.parts():
+        target = labels_BL[:, column].reshape(-1)
+        logits = two_class(logits_BC[:, logit]) if field.multi else logits_BC[:, logit]
+        values = loss(logits, target.clamp(min=0))
+        total = total + (values * (target >= 0)).sum()
+    return total
+
+
+def logit_values(loss: Loss, schema: LabelSchema, logits_BC: Tensor, target_BC: Tensor) -> Tensor:
+    """Values of a distillation loss, fields summed, shape B."""
+    values_B = logits_BC.new_zeros(len(logits_BC), dtype=torch.float32)
+    for field, logit, _ in schema.parts():
+        student, teacher = logits_BC[:, logit], target_BC[:, logit]
+        if field.multi:
+            values_B = values_B + loss(two_class(student), two_class(teacher)).reshape(student.shape).sum(1)
+        else:
+            values_B = values_B + loss(student, teacher)
+    return values_B
+
+
+def negative_log_likelihood(schema: LabelSchema, logits_NC: FloatArray, labels_NL: IntArray) -> float:
+    """NLL in nats over the rows that have any label; NaN when none has."""
+    known = (labels_NL >= 0).any(1)
+    if not known.any():
+        return float("nan")
+    logits = torch.from_numpy(logits_NC[known])
+    labels = torch.from_numpy(labels_NL[known]).long()
+    return float(label_sum(CrossEntropy(), schema, logits, labels)) / int(known.sum())
+
+
+def drop_words(batch: dict[str, Any], share: float, random: np.random.Generator) -> dict[str, Any]:
+    """Replaces a share of the pieces by padding, never the first of a text."""
+    ids_BT = batch["ids"].copy()
+    dropped = random.random(ids_BT.shape) < share
+    dropped[:, 0] = False
+    ids_BT[dropped] = 0
+    return {**batch, "ids": ids_BT}
+
+
+def gradient_norms(step: StepLoss) -> dict[str, float]:
+    """Norm of each term's gradient with respect to the logits: which signal really steers."""
+    norms = {}
+    for name, part in step.parts.items():
+        (gradient,) = torch.autograd.grad(part, step.output.logits, retain_graph=True, allow_unused=True)
+        norms[name] = 0.0 if gradient is None else float(gradient.float().norm())
+    return norms

@@ -1,0 +1,161 @@
+"""The loop on a toy task: resume from every step must give the same bits, and a broken restore must not."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from potstill.errors import CheckpointError, PreemptedError
+from potstill.students.base import StudentOutput
+from potstill.training import loop
+from potstill.training.loop import DivergedError, Plan, rate_factor, train
+from potstill.training.task import StepLoss
+from potstill.types import Silent
+
+
+class ToyTask:
+    """Regression with dropout, so that randomness matters."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.trainable = nn.ModuleDict(
+            {"student": nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.3), nn.ReLU(), nn.Linear(8, 1))}
+        )
+        self.inputs = torch.randn(40, 4)
+        self.targets = self.inputs.sum(1, keepdim=True)
+        self.lengths = np.ones(40, np.int64)
+
+    def loss(self, positions_B, step):
+        said = self.trainable["student"](self.inputs[positions_B])
+        total = (said - self.targets[positions_B]).square().sum()
+        return StepLoss(total, {"mse": total}, StudentOutput(said, said))
+
+    def score(self):
+        self.trainable.eval()
+        with torch.no_grad():
+            score = float((self.trainable["student"](self.inputs) - self.targets).square().mean())
+        self.trainable.train()
+        return score
+
+
+class StopAfter:
+    """Progress that asks to stop after some steps."""
+
+    def __init__(self, steps):
+        self.left = steps
+
+    def stage(self, name, total=None):
+        pass
+
+    def say(self, message):
+        pass
+
+    def advance(self, count=1):
+        self.left -= count
+        if self.left <= 0:
+            raise PreemptedError("stop")
+
+
+PLAN = Plan(num_steps=24, batch_size=8, learning_rate=0.05, evaluate_every=5, patience=None)
+
+
+def weights(task):
+    return torch.cat([p.detach().flatten() for p in task.trainable.parameters()])
+
+
+def uninterrupted(tmp_path, plan=PLAN):
+    task = ToyTask()
+    state = train(task, plan, folder=tmp_path / "whole", progress=Silent())
+    return weights(task), state
+
+
+@pytest.mark.parametrize("stop", range(1, 24, 2))
+def test_resume_is_bit_identical(tmp_path, stop):
+    expected, expected_state = uninterrupted(tmp_path)
+    with pytest.raises(PreemptedError):
+        train(ToyTask(), PLAN, folder=tmp_path / "cut", progress=StopAfter(stop))
+    resumed = ToyTask()
+    state = train(resumed, PLAN, folder=tmp_path / "cut", progress=Silent())
+    assert torch.equal(weights(resumed), expected)
+    assert state == expected_state
+
+
+@pytest.mark.parametrize("broken", ["optimizer", "step", "best"])
+def test_a_broken_restore_is_noticed(tmp_path, monkeypatch, broken):
+    """The proof that the test above can fail: forget one part of the state and the bits differ."""
+    expected, expected_state = uninterrupted(tmp_path)
+    with pytest.raises(PreemptedError):
+        train(ToyTask(), PLAN, folder=tmp_path / "cut", progress=StopAfter(11))
+    original = loop._Run.restore
+
+    def forget(run):
+        original(run)
+        if broken == "optimizer":
+            run.optimizer.state.clear()
+        elif broken == "step":
+            run.state.step -= 1
+        else:
+            run.best, run.state.best_score = None, math.inf
+
+    monkeypatch.setattr(loop._Run, "restore", forget)
+    resumed = ToyTask()
+    state = train(resumed, PLAN, folder=tmp_path / "cut", progress=Silent())
+    assert not torch.equal(weights(resumed), expected) or state != expected_state
+
+
+def test_a_finished_training_is_loaded_not_repeated(tmp_path):
+    expected, _ = uninterrupted(tmp_path)
+    again = ToyTask()
+    train(again, PLAN, folder=tmp_path / "whole", progress=StopAfter(1))
+    assert torch.equal(weights(again), expected)
+
+
+def test_another_plan_is_refused(tmp_path):
+    uninterrupted(tmp_path)
+    other = Plan(num_steps=25, batch_size=8, learning_rate=0.05, evaluate_every=5)
+    with pytest.raises(CheckpointError, match="another plan"):
+        train(ToyTask(), other, folder=tmp_path / "whole", progress=Silent())
+
+
+def test_the_best_weights_on_dev_are_kept(tmp_path):
+    plan = Plan(num_steps=40, batch_size=8, learning_rate=0.3, evaluate_every=2, patience=2)
+    task = ToyTask()
+    state = train(task, plan, folder=tmp_path, progress=Silent())
+    assert task.score() == pytest.approx(state.best_score)
+    assert state.best_score == min(score for _, _, score in state.curve)
+
+
+def test_memory_that_runs_out_halves_the_piece_and_keeps_the_gradient(tmp_path):
+    class Hungry(ToyTask):
+        def loss(self, positions_B, step):
+            if len(positions_B) > 3:
+                raise torch.OutOfMemoryError("out of memory")
+            return super().loss(positions_B, step)
+
+    plan = Plan(num_steps=3, batch_size=8, learning_rate=0.05, evaluate_every=1)
+    hungry, fed = Hungry(), ToyTask()
+    for task in (hungry, fed):
+        task.trainable["student"][1].p = 0.0  # masks differ between pieces; the sum of gradients must not
+    state = train(hungry, plan, folder=tmp_path / "a", progress=Silent())
+    train(fed, plan, folder=tmp_path / "b", progress=Silent())
+    assert state.micro_batch == 2
+    torch.testing.assert_close(weights(hungry), weights(fed))
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(tmp_path):
+    class Broken(ToyTask):
+        def loss(self, positions_B, step):
+            result = super().loss(positions_B, step)
+            return result._replace(total=result.total * (math.nan if step == 3 else 1.0))
+
+    with pytest.raises(DivergedError, match=r"step 3.*learning_rate"):
+        train(Broken(), PLAN, folder=tmp_path, progress=Silent())
+
+
+def test_the_rate_rises_and_falls():
+    factors = [rate_factor(step, PLAN) for step in range(PLAN.num_steps)]
+    assert factors[0] == 1.0  # 6 % of 24 steps is one step of warm-up
+    assert factors[-1] < 0.05
+    assert factors == sorted(factors, reverse=True)
