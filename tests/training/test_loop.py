@@ -40,6 +40,17 @@ class ToyTask:
         return score
 
 
+class DriftingTask(ToyTask):
+    """Scores its distance from the start, so that the first evaluation is the best one."""
+
+    def __init__(self):
+        super().__init__()
+        self.start = weights(self)
+
+    def score(self):
+        return float((weights(self) - self.start).norm())
+
+
 class StopAfter:
     """Progress that asks to stop after some steps."""
 
@@ -65,8 +76,8 @@ def weights(task):
     return torch.cat([p.detach().flatten() for p in task.trainable.parameters()])
 
 
-def uninterrupted(tmp_path, plan=PLAN):
-    task = ToyTask()
+def uninterrupted(tmp_path, plan=PLAN, task_class=ToyTask):
+    task = task_class()
     state = train(task, plan, folder=tmp_path / "whole", progress=Silent())
     return weights(task), state
 
@@ -85,9 +96,9 @@ def test_resume_is_bit_identical(tmp_path, stop):
 @pytest.mark.parametrize("broken", ["optimizer", "step", "best"])
 def test_a_broken_restore_is_noticed(tmp_path, monkeypatch, broken):
     """The proof that the test above can fail: forget one part of the state and the bits differ."""
-    expected, expected_state = uninterrupted(tmp_path)
+    expected, expected_state = uninterrupted(tmp_path, task_class=DriftingTask)
     with pytest.raises(PreemptedError):
-        train(ToyTask(), PLAN, folder=tmp_path / "cut", progress=StopAfter(11))
+        train(DriftingTask(), PLAN, folder=tmp_path / "cut", progress=StopAfter(11))
     original = loop._Run.restore
 
     def forget(run):
@@ -100,7 +111,7 @@ def test_a_broken_restore_is_noticed(tmp_path, monkeypatch, broken):
             run.best, run.state.best_score = None, math.inf
 
     monkeypatch.setattr(loop._Run, "restore", forget)
-    resumed = ToyTask()
+    resumed = DriftingTask()
     state = train(resumed, PLAN, folder=tmp_path / "cut", progress=Silent())
     assert not torch.equal(weights(resumed), expected) or state != expected_state
 

@@ -87,9 +87,10 @@ class OutOfScope:
     """Rejecting what belongs to no class, by a score threshold that keeps 95 % of the in-scope dev rows.
 
     Attributes:
-        score: `energy` or `max_logit`, whichever separates better on dev when dev holds such rows, else `max_logit`.
+        score: `energy` or `max_logit`, whichever separates better on dev when dev holds such rows, else `energy`.
         threshold: rows that score below are refused.
         recall: share of the out-of-scope test rows that were refused.
+        recall_at_95: the same if the threshold kept exactly 95 % of the in-scope test rows, as published figures do.
         in_scope_kept: share of the in-scope test rows that were not.
         auroc: area under the ROC curve on test.
     """
@@ -97,6 +98,7 @@ class OutOfScope:
     score: Literal["energy", "max_logit"]
     threshold: float
     recall: float
+    recall_at_95: float
     in_scope_kept: float
     auroc: float
 
@@ -116,7 +118,7 @@ class Scores:
         ece: expected calibration error after temperature (15 equal-width bins; fields averaged).
         ece_raw: before temperature.
         temperatures: one a field, fitted on dev.
-        agreement: share of test rows where its answer equals the teacher's; 1 for the teacher.
+        agreement: share of test rows where its answer equals the teacher's; 1 for the teacher, None without one.
         classes: per-class scores.
         reliability: before and after temperature.
         out_of_scope: None when the test holds no such rows.
@@ -133,7 +135,7 @@ class Scores:
     ece: float
     ece_raw: float
     temperatures: tuple[float, ...]
-    agreement: float
+    agreement: float | None
     classes: tuple[ClassScore, ...]
     reliability_raw: tuple[ReliabilityBin, ...]
     reliability: tuple[ReliabilityBin, ...]

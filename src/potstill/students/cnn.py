@@ -25,7 +25,7 @@ class TextCnn(nn.Module):
     def __init__(self, table_VD: FloatArray, filters: tuple[int, int], num_logits: int, dropout: float) -> None:
         super().__init__()
         width = table_VD.shape[1]
-        self.pieces = nn.Embedding.from_pretrained(torch.from_numpy(table_VD), freeze=False)
+        self.pieces = nn.Embedding(table_VD.shape[0], table_VD.shape[1], _weight=torch.tensor(table_VD))
         self.narrow = nn.Conv1d(width, filters[0], 3, padding=1)
         self.wide = nn.Conv1d(width, filters[1], 5, padding=2)
         self.head = nn.Linear(sum(filters) + width, num_logits)

@@ -71,7 +71,7 @@ def _encode_pieces(encoder: PretrainedEncoder, trimmed: TrimmedVocabulary) -> Fl
     begin, end = torch.full_like(pieces, 2), torch.full_like(pieces, 3)
     ids_V3 = torch.stack([begin, pieces, end], dim=1)
     ids_V3[0, 1] = 1  # [PAD] alone can't be looked at
-    parts = [mean_pool(module(ids)[-1], ids) for ids in ids_V3.split(512)]
+    parts = [mean_pool(module(ids)[-1], ids) for ids in ids_V3.split(512)]  # type: ignore[no-untyped-call]
     table_VD: FloatArray = torch.cat(parts).numpy()
     return table_VD
 

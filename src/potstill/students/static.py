@@ -22,7 +22,7 @@ class BagOfPieces(nn.Module):
 
     def __init__(self, table_VD: FloatArray, hidden: int, num_logits: int, dropout: float) -> None:
         super().__init__()
-        self.pieces = nn.Embedding.from_pretrained(torch.from_numpy(table_VD), freeze=False)
+        self.pieces = nn.Embedding(table_VD.shape[0], table_VD.shape[1], _weight=torch.tensor(table_VD))
         self.hidden = nn.Linear(table_VD.shape[1], hidden)
         self.head = nn.Linear(hidden, num_logits)
         self.dropout = dropout

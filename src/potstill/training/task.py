@@ -109,8 +109,8 @@ class DistillationTask:
         self.terms = tuple(terms)
         self.word_dropout = word_dropout
         self.seed = seed
-        self._dev_encoded = dev_encoded
-        self._dev_labels = dev_labels
+        self.dev_encoded = dev_encoded
+        self.dev_labels = dev_labels
         self._projection = self._make_projection()
         modules: dict[str, nn.Module] = {"student": student.module}
         if self._projection is not None:
@@ -168,7 +168,7 @@ class DistillationTask:
     def score(self) -> float:
         """NLL on dev in nats a row, fields summed."""
         return negative_log_likelihood(
-            self.student.schema, encoded_logits(self.student, self._dev_encoded), self._dev_labels
+            self.student.schema, encoded_logits(self.student, self.dev_encoded), self.dev_labels
         )
 
 

@@ -5,6 +5,10 @@ from potstill.runtime.preprocess.hashed_ngrams import HashedNgrams
 from potstill.runtime.preprocess.pixels import Pixels
 from potstill.runtime.preprocess.text_tokens import TextTokens
 
-KINDS = {"text_tokens": TextTokens, "hashed_ngrams": HashedNgrams, "pixels": Pixels}
+KINDS: dict[str, type[TextTokens | HashedNgrams | Pixels]] = {
+    "text_tokens": TextTokens,
+    "hashed_ngrams": HashedNgrams,
+    "pixels": Pixels,
+}
 
 __all__ = ["KINDS", "HashedNgrams", "Pixels", "Preprocessor", "TextTokens"]

@@ -1,0 +1,295 @@
+"""From files to the rows of a run: train, dev, test and unlabelled, with all that was noticed on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from potstill.data.duplicates import Pair, find_leaks, find_repeats
+from potstill.data.guess import guess_label, guess_text
+from potstill.data.labels import encode_labels, field_values, infer_schema, narrow, narrow_labels
+from potstill.data.options import DataOptions
+from potstill.data.readers import read_table
+from potstill.data.rows import Rows
+from potstill.data.splits import stratified_split
+from potstill.data.table import Table, as_table
+from potstill.errors import DataError
+from potstill.types import OUT_OF_SCOPE, UNLABELLED, IntArray, LabelSchema
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """The rows of a run. Labels stand in the full schema; `in_service` gives them in the service's.
+
+    Attributes:
+        full_schema: all classes of the training rows.
+        schema: what the service keeps of them.
+        train: labelled rows that teach.
+        dev: labelled rows that choose and calibrate, and all training rows marked out of scope.
+        test: labelled rows that judge, and rows marked out of scope.
+        unlabelled: rows that only a teacher answers.
+        options: with the columns that were guessed filled in.
+        findings: what was noticed and done, one sentence each.
+        digest: SHA-256 of all rows with their labels and places.
+    """
+
+    full_schema: LabelSchema
+    schema: LabelSchema
+    train: Rows
+    dev: Rows
+    test: Rows
+    unlabelled: Rows
+    options: DataOptions
+    findings: tuple[str, ...]
+    digest: str
+
+    def in_service(self, rows: Rows) -> Rows:
+        """The rows with the service's labels; rows of classes that it doesn't keep are left out."""
+        labels = narrow_labels(rows.labels, self.full_schema, self.schema)
+        kept = np.flatnonzero((labels != UNLABELLED).any(1))
+        return replace(rows, labels=labels).take(kept)
+
+
+def load_data(
+    options: DataOptions, *, tables: Mapping[str, Any] | None = None, seed: int = 0, carry_columns: bool = False
+) -> Data:
+    """Reads, checks and splits.
+
+    Args:
+        options: which rows, columns and classes.
+        tables: `train`, `test`, `unlabelled` as Python objects in place of files, see `as_table`.
+        seed: of the splits.
+        carry_columns: keep all further columns with the rows, for a teacher whose answers stand there.
+
+    Raises:
+        DataError: the rows can't be used as they are.
+    """
+    found = {name: _table(options, tables or {}, name) for name in ("train", "test", "unlabelled")}
+    train_table = found["train"]
+    if train_table is None:
+        raise DataError("no training rows were given. Name a CSV, TSV, JSONL or Parquet file with labelled rows.")
+    if len(train_table) == 0:
+        raise DataError(f"{train_table.source} holds no rows below its header; a student has nothing to learn from")
+    findings = [sentence for table in found.values() if table for sentence in table.findings]
+    options = _with_columns(train_table, options, findings)
+    fields = field_values(train_table, options)
+    schema = infer_schema(fields, options, train_table.source)
+    labelled_and_not = _rows(train_table, fields, schema, options, findings, carry_columns)
+    train, blank = _apart(labelled_and_not)
+    train = _without_repeats(train, findings)
+    if found["test"] is not None:
+        test_fields = field_values(found["test"], options)
+        test, _ = _apart(_rows(found["test"], test_fields, schema, options, findings, carry_columns))
+        if len(test) == 0:
+            raise DataError(f"{found['test'].source} holds no labelled row, so nothing can be judged")
+    else:
+        kept, held = stratified_split(train.labels, train.digests(), options.test_share, seed=seed)
+        train, test = train.take(kept), train.take(held)
+        findings.append(f"No test set was given: {len(test)} labelled rows ({options.test_share:.0%}) were held out.")
+    unlabelled = _unlabelled(found["unlabelled"], blank, schema, options, findings, carry_columns)
+    train = _without_leaks(train, test, options, findings, "training")
+    unlabelled = _without_leaks(unlabelled, test, options, findings, "unlabelled")
+    train, dev = _split_dev(train, options, seed)
+    unlabelled = _only_new(unlabelled, train, dev)
+    service = narrow(schema, options)
+    _check_sizes(schema, train, findings)
+    return Data(
+        full_schema=schema,
+        schema=service,
+        train=train,
+        dev=dev,
+        test=test,
+        unlabelled=unlabelled,
+        options=options,
+        findings=tuple(findings),
+        digest=_digest(schema, service, train, dev, test, unlabelled),
+    )
+
+
+def _table(options: DataOptions, tables: Mapping[str, Any], name: str) -> Table | None:
+    if tables.get(name) is not None:
+        return as_table(tables[name], name)
+    path = getattr(options, name)
+    return read_table(Path(path), encoding=options.encoding) if path else None
+
+
+def _with_columns(table: Table, options: DataOptions, findings: list[str]) -> DataOptions:
+    text, label = options.text, options.label
+    if not text:
+        text = guess_text(table, taken=label)
+        findings.append(f"Column {text!r} was taken as the input.")
+    if not label:
+        label = (guess_label(table, text),)
+        findings.append(f"Column {label[0]!r} was taken as the label.")
+    return replace(options, text=text, label=label)
+
+
+def _rows(
+    table: Table,
+    fields: Mapping[str, Sequence[Any]],
+    schema: LabelSchema,
+    options: DataOptions,
+    findings: list[str],
+    carry_columns: bool,
+) -> Rows:
+    """All rows of a table with a usable input."""
+    inputs = table.column(options.text)
+    if len(inputs) and not any(isinstance(value, str | np.ndarray) for value in inputs):
+        raise DataError(f"{table.source}: column {options.text!r} holds no text. Name the column with --text.")
+    usable = [i for i, value in enumerate(inputs) if _is_usable(value)]
+    if len(usable) < len(inputs):
+        gone = sorted(set(range(len(inputs))) - set(usable))
+        lines = ", ".join(str(table.line_numbers[i]) for i in gone[:10]) + (" ..." if len(gone) > 10 else "")
+        findings.append(f"{table.source}: {len(gone)} rows have an empty input and were left out (lines {lines}).")
+    if not usable and len(inputs):
+        raise DataError(f"{table.source}: column {options.text!r} is empty in every row")
+    others = [n for n in table.columns if n != options.text and n not in options.label] if carry_columns else []
+    rows = Rows(
+        inputs=[_plain(value) for value in inputs],
+        labels=encode_labels(fields, schema, options.out_of_scope, table),
+        line_numbers=table.line_numbers,
+        source=table.source,
+        columns={name: table.columns[name] for name in others},
+    )
+    return rows if len(usable) == len(inputs) else rows.take(np.array(usable, np.int64))
+
+
+def _is_usable(value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(value.strip())
+    return (isinstance(value, np.ndarray) and value.size > 0) or (
+        isinstance(value, int | float) and not math.isnan(value)
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Numbers in a text column are texts."""
+    if isinstance(value, str):
+        # Lone surrogates (from broken JSON escapes) can't be written as UTF-8.
+        return value.encode("utf-8", "replace").decode("utf-8")
+    return value if isinstance(value, np.ndarray) else str(value)
+
+
+def _apart(rows: Rows) -> tuple[Rows, Rows]:
+    """Labelled rows (or marked out of scope), and the others."""
+    labelled = (rows.labels != UNLABELLED).any(1)
+    return rows.take(np.flatnonzero(labelled)), rows.take(np.flatnonzero(~labelled))
+
+
+def _without_repeats(rows: Rows, findings: list[str]) -> Rows:
+    repeats, conflicts = find_repeats(rows)
+    if conflicts:
+        shown = "; ".join(_lines(rows, rows, pair) for pair in conflicts[:5])
+        findings.append(
+            f"{rows.source}: {len(conflicts)} rows repeat an earlier input with another label; both were kept (lines "
+            f"{shown})."
+        )
+    if len(repeats) == 0:
+        return rows
+    shown = ", ".join(str(rows.line_numbers[i]) for i in repeats[:10])
+    findings.append(f"{rows.source}: {len(repeats)} rows repeat an earlier row and were left out (lines {shown}).")
+    return rows.take(np.setdiff1d(np.arange(len(rows)), repeats))
+
+
+def _without_leaks(rows: Rows, test: Rows, options: DataOptions, findings: list[str], kind: str) -> Rows:
+    leaks = find_leaks(rows, test, options.near_duplicate) if len(rows) else []
+    if not leaks:
+        return rows
+    exact = sum(pair.similarity == 1 for pair in leaks)
+    shown = "; ".join(_lines(rows, test, pair) for pair in leaks[:5])
+    found = (
+        f"{len(leaks)} {kind} rows stand in the test set too ({exact} the same, {len(leaks) - exact} nearly; "
+        f"lines here and there: {shown})"
+    )
+    if options.leakage == "fail":
+        raise DataError(f"{found}. A test that was learned by heart proves nothing. Remove them, or set data.leakage.")
+    if options.leakage == "keep":
+        findings.append(f"{found}. They were kept, as data.leakage asks: the test figures are too good.")
+        return rows
+    findings.append(f"{found}. They were removed from the {kind} rows.")
+    gone = np.array([pair.position for pair in leaks], np.int64)
+    return rows.take(np.setdiff1d(np.arange(len(rows)), gone))
+
+
+def _lines(rows: Rows, others: Rows, pair: Pair) -> str:
+    return f"{rows.line_numbers[pair.position]} and {others.line_numbers[pair.other]}"
+
+
+def _unlabelled(
+    table: Table | None, blank: Rows, schema: LabelSchema, options: DataOptions, findings: list[str], carry: bool
+) -> Rows:
+    """Rows of the unlabelled file and training rows without a label, each once."""
+    parts = [blank]
+    if table is not None:
+        parts.append(_rows(table, {}, schema, replace(options, label=()), findings, carry))
+    if len(blank):
+        findings.append(f"{blank.source}: {len(blank)} rows have no label and count as unlabelled.")
+    joined = parts[-1] if len(parts[0]) == 0 else _joined(parts)
+    repeats, _ = find_repeats(joined)
+    return joined.take(np.setdiff1d(np.arange(len(joined)), repeats))
+
+
+def _joined(parts: Sequence[Rows]) -> Rows:
+    if len(parts) == 1:
+        return parts[0]
+    names = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
+    return Rows(
+        inputs=[value for part in parts for value in part.inputs],
+        labels=np.concatenate([part.labels for part in parts]),
+        line_numbers=np.concatenate([part.line_numbers for part in parts]),
+        source=parts[-1].source,
+        columns={name: [value for part in parts for value in part.columns[name]] for name in names},
+    )
+
+
+def _split_dev(train: Rows, options: DataOptions, seed: int) -> tuple[Rows, Rows]:
+    """Dev takes a share of the labelled rows, and every row marked out of scope: those are never taught."""
+    outside = (train.labels == OUT_OF_SCOPE).any(1)
+    inside = np.flatnonzero(~outside)
+    scope = train.take(inside)
+    rest, chosen = stratified_split(scope.labels, scope.digests(), options.dev_share, seed=seed + 1)
+    dev = np.sort(np.concatenate([inside[chosen], np.flatnonzero(outside)]))
+    return train.take(inside[rest]), train.take(dev)
+
+
+def _only_new(unlabelled: Rows, *others: Rows) -> Rows:
+    known = {digest for rows in others for digest in rows.digests()}
+    return unlabelled.take(
+        np.array([i for i, digest in enumerate(unlabelled.digests()) if digest not in known], np.int64)
+    )
+
+
+def _check_sizes(schema: LabelSchema, train: Rows, findings: list[str]) -> None:
+    for field, _, column in schema.parts():
+        labels: IntArray = train.labels[:, column]
+        if field.multi:
+            counts = (labels == 1).sum(0)
+        else:
+            counts = np.bincount(labels[labels >= 0].reshape(-1), minlength=len(field.classes))
+        empty = [name for name, count in zip(field.classes, counts, strict=True) if count == 0]
+        if len(empty) == len(field.classes) or (not field.multi and len(empty) > len(field.classes) - 2):
+            raise DataError(
+                f"after the splits only {len(field.classes) - len(empty)} class of field {field.name!r} has a training "
+                "row. Add labelled rows."
+            )
+        if empty:
+            findings.append(
+                f"{len(empty)} classes of {field.name!r} have no training row left after the splits, so they can't be "
+                f"learned from labels: {', '.join(empty[:10])}."
+            )
+
+
+def _digest(schema: LabelSchema, service: LabelSchema, *parts: Rows) -> str:
+    total = hashlib.sha256(repr((schema.to_json(), service.to_json())).encode())
+    for rows in parts:
+        total.update(f"rows {len(rows)}".encode())
+        for digest in rows.digests():
+            total.update(digest)
+        total.update(np.ascontiguousarray(rows.labels, "<i4").tobytes())
+    return total.hexdigest()

@@ -1,0 +1,35 @@
+"""Deterministic, stratified splits: a row's place follows from its own bytes, not from where it stands."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from potstill.types import IntArray
+
+
+def stratified_split(
+    labels_NL: IntArray, digests: Sequence[bytes], share: float, *, seed: int
+) -> tuple[IntArray, IntArray]:
+    """Positions of (the rest, the share), both ascending.
+
+    Each combination of labels gives its share, at least one row where it has two or more. Combinations with a single
+    row are pooled. The order inside is that of a hash of seed and row, so a file in another order splits alike.
+    """
+    salt = f"split/{seed}/".encode()
+    keys = np.array([int.from_bytes(hashlib.sha256(salt + d).digest()[:8], "big") for d in digests], np.uint64)
+    _, strata = np.unique(labels_NL, axis=0, return_inverse=True)
+    strata = strata.reshape(-1)
+    sizes = np.bincount(strata) if len(strata) else np.zeros(0, np.int64)
+    strata = np.where(sizes[strata] < 2, len(sizes), strata)
+    taken = np.zeros(len(labels_NL), bool)
+    for stratum in np.unique(strata):
+        rows = np.flatnonzero(strata == stratum)
+        rows = rows[np.argsort(keys[rows], kind="stable")]
+        count = round(share * len(rows))
+        if len(rows) >= 2:
+            count = min(max(count, 1), len(rows) - 1)
+        taken[rows[:count]] = True
+    return np.flatnonzero(~taken), np.flatnonzero(taken)
