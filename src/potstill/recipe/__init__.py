@@ -1,1 +1,6 @@
-"""Being built."""
+"""The recipe: a typed description of a run, and `run`, which joins the stages."""
+
+from potstill.recipe.recipe import Budget, Controls, Export, Gates, Recipe
+from potstill.recipe.run import Run, run
+
+__all__ = ["Budget", "Controls", "Export", "Gates", "Recipe", "Run", "run"]

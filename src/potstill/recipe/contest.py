@@ -30,6 +30,7 @@ class Lesson:
         labels: N x L.
         teacher_logits: N x C, None for a contender without a teacher.
         known: N, whether the teacher answered.
+        teacher_embedding: N x D, pooled features of the teacher; None where not asked for.
         digest: of all of these; part of the key of a trial.
     """
 
@@ -37,6 +38,7 @@ class Lesson:
     labels: IntArray
     teacher_logits: FloatArray | None = None
     known: IntArray | None = None
+    teacher_embedding: FloatArray | None = None
     digest: str
 
 
@@ -171,6 +173,7 @@ def _task(student: Student, trial: Trial, lesson: Lesson, ground: Ground, seed: 
         labels=lesson.labels,
         teacher_logits=lesson.teacher_logits,
         known=lesson.known,
+        teacher_embedding=lesson.teacher_embedding,
     )
     return DistillationTask(
         student,
@@ -178,7 +181,7 @@ def _task(student: Student, trial: Trial, lesson: Lesson, ground: Ground, seed: 
         dev_encoded=dev_encoded,
         dev_labels=ground.dev_labels,
         terms=terms(trial, ground.training),
-        word_dropout=trial.word_dropout,
+        augmentation=trial.augmentation,
         seed=seed,
     )
 

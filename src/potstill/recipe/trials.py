@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from potstill.training.batches import steps_per_epoch
 from potstill.training.settings import Training, Trial
@@ -81,7 +80,7 @@ def control_trials(training: Training, base: Defaults, num_steps: int) -> list[T
         num_steps=num_steps,
     )
     regular = replace(plain, name="dropout", dropout=max(0.5, base.dropout), learning_rate=base.learning_rate / 2)
-    augmented = replace(regular, name="dropout, word dropout", word_dropout=0.1)
+    augmented = replace(regular, name="dropout, augmentation", augmentation=0.1)
     smooth = replace(regular, name="dropout, smoothing", label_smoothing=0.1)
     return [plain, regular, augmented, smooth, *_tuned(plain)[1:]][: training.num_trials]
 
@@ -101,9 +100,11 @@ def _tuned(trial: Trial) -> list[Trial]:
     return found
 
 
-Purpose = Literal["student", "control", "baseline"]
-
-
 def is_better(score: float, than: float) -> bool:
     """Lower NLL wins; a number beats NaN."""
     return not math.isnan(score) and (math.isnan(than) or score < than)
+
+
+def rate_factor(kind: str) -> float:
+    """How a builder's learning rate relates to that of the small convolutional net."""
+    return {"linear": 20.0, "encoder": 0.1}.get(kind, 1.0)

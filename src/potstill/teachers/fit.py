@@ -14,7 +14,7 @@ from potstill.training.loop import Plan, train
 from potstill.training.task import DistillationTask, Term, TransferSet, encode_rows
 
 
-def fit(student: Student, plan: Plan, context: TeacherContext, *, word_dropout: float = 0.0) -> None:
+def fit(student: Student, plan: Plan, context: TeacherContext, *, augmentation: float = 0.0) -> None:
     """Trains a teacher in place on the true labels, keeping the best weights on dev."""
     encoded, lengths = encode_rows(student, context.labelled.inputs)
     dev_encoded, _ = encode_rows(student, context.dev.inputs)
@@ -24,7 +24,7 @@ def fit(student: Student, plan: Plan, context: TeacherContext, *, word_dropout: 
         dev_encoded=dev_encoded,
         dev_labels=context.dev.labels,
         terms=[Term("cross_entropy", 1.0, CrossEntropy())],
-        word_dropout=word_dropout,
+        augmentation=augmentation,
         seed=context.seed,
     )
     context.progress.stage("teacher", plan.num_steps)

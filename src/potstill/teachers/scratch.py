@@ -79,7 +79,7 @@ class Scratch:
         tokens = TextTokens(tokenizer_json=tokenizer_json, max_length=self.max_length)
         module = self._network(tokenizer_json, context.schema.num_logits, context.seed)
         student = Student(module=module, preprocessor=tokens, schema=context.schema)
-        fit(student, self._plan(len(texts), precision, context.seed), context, word_dropout=self.word_dropout)
+        fit(student, self._plan(len(texts), precision, context.seed), context, augmentation=self.word_dropout)
         return TrainedTeacher(student=student, precision=precision, device=context.device)
 
     def _network(self, tokenizer_json: str, num_logits: int, seed: int) -> TextCnn | EncoderClassifier:

@@ -69,3 +69,18 @@ class TrainedTeacher:
             output = self.student.module(**as_tensors(batch, self.device))
         logits: FloatArray = output.logits.float().cpu().numpy()
         return logits
+
+    def embedding(self, inputs: Sequence[Input]) -> FloatArray:
+        """Pooled features under the head, float32, N x D."""
+        encoded = self.student.preprocessor.encode(inputs)
+        order = np.argsort([self.student.preprocessor.length(item) for item in encoded], kind="stable")
+        module = self.student.module.to(self.device).eval()
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(order), BATCH_SIZE):
+                batch = self.student.preprocessor.batch([encoded[i] for i in order[start : start + BATCH_SIZE]])
+                parts.append(module(**as_tensors(batch, self.device)).embedding.float().cpu().numpy())
+        sorted_ND = np.concatenate(parts)
+        embedding_ND: FloatArray = np.empty_like(sorted_ND)
+        embedding_ND[order] = sorted_ND
+        return embedding_ND

@@ -94,7 +94,7 @@ class Trial:
         learning_rate: peak of the schedule.
         dropout: share of features dropped.
         label_smoothing: of the cross-entropy.
-        word_dropout: share of input pieces replaced by the padding id, the augmentation that a control may use.
+        augmentation: share of a text's pieces that is dropped, or a shift of pictures when above 0.
         num_steps: optimizer steps.
     """
 
@@ -104,7 +104,7 @@ class Trial:
     learning_rate: float
     dropout: float
     label_smoothing: float = 0.0
-    word_dropout: float = 0.0
+    augmentation: float = 0.0
     num_steps: int
 
     def config(self) -> dict[str, Any]:

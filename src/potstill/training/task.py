@@ -101,13 +101,13 @@ class DistillationTask:
         dev_encoded: Sequence[Any],
         dev_labels: IntArray,
         terms: Sequence[Term],
-        word_dropout: float = 0.0,
+        augmentation: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.student = student
         self.transfer = transfer
         self.terms = tuple(terms)
-        self.word_dropout = word_dropout
+        self.augmentation = augmentation
         self.seed = seed
         self.dev_encoded = dev_encoded
         self.dev_labels = dev_labels
@@ -141,8 +141,8 @@ class DistillationTask:
         """Sums over the rows of a batch; a row counts in a term only if it has that term's signal."""
         device = next(self._trainable.parameters()).device
         batch = self.student.preprocessor.batch([self.transfer.encoded[i] for i in positions_B])
-        if self.word_dropout:
-            batch = drop_words(batch, self.word_dropout, generator(self.seed, "words", step))
+        if self.augmentation:
+            batch = augment(batch, self.augmentation, generator(self.seed, "augment", step))
         output: StudentOutput = self.student.module(**as_tensors(batch, device))
         parts = {term.name: self._term(term.loss, output, positions_B) for term in self.terms}
         total = torch.stack([term.weight * parts[term.name] for term in self.terms]).sum()
@@ -211,13 +211,19 @@ def negative_log_likelihood(schema: LabelSchema, logits_NC: FloatArray, labels_N
     return float(label_sum(CrossEntropy(), schema, logits, labels)) / int(known.sum())
 
 
-def drop_words(batch: dict[str, Any], share: float, random: np.random.Generator) -> dict[str, Any]:
-    """Replaces a share of the pieces by padding, never the first of a text."""
-    ids_BT = batch["ids"].copy()
-    dropped = random.random(ids_BT.shape) < share
-    dropped[:, 0] = False
-    ids_BT[dropped] = 0
-    return {**batch, "ids": ids_BT}
+def augment(batch: dict[str, Any], share: float, random: np.random.Generator) -> dict[str, Any]:
+    """Label-keeping noise: texts lose a share of their pieces (never the first), pictures move by up to one pixel."""
+    if "ids" in batch:
+        kept = random.random(batch["ids"].shape) >= share
+        kept[:, 0] = True
+        return {name: array * kept for name, array in batch.items()}
+    pixels = batch["pixels"]
+    padded = np.pad(pixels, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+    moved = np.empty_like(pixels)
+    height, width = pixels.shape[2:]
+    for i, (y, x) in enumerate(random.integers(0, 3, (len(pixels), 2))):
+        moved[i] = padded[i, :, y : y + height, x : x + width]
+    return {"pixels": moved}
 
 
 def gradient_norms(step: StepLoss) -> dict[str, float]:

@@ -1,0 +1,73 @@
+"""`potstill evaluate`: a bundle on labelled data; needs nothing but the bare installation."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from potstill.cli.output import Result
+from potstill.data.guess import guess_label, guess_text
+from potstill.data.labels import encode_labels, field_values
+from potstill.data.options import DataOptions
+from potstill.data.readers import read_table
+from potstill.errors import DataError
+from potstill.evaluation.metrics import answers, class_scores, is_right, macro_f1, nll, probabilities, reliability
+from potstill.evaluation.significance import bootstrap_means, interval
+from potstill.runtime import Model, load
+from potstill.types import OTHER, FloatArray, IntArray
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `evaluate`."""
+    parser.add_argument("bundle", help="folder or .zip of a bundle")
+    parser.add_argument("data", type=Path, help="labelled rows: CSV, TSV, JSONL or Parquet")
+    parser.add_argument("--text", default="", help="column of the text; guessed when left out")
+    parser.add_argument("--label", default="", help="column of the label; guessed when left out")
+    parser.add_argument("--separator", default="", help="splits a label cell into several labels")
+
+
+def main(args: argparse.Namespace) -> Result:
+    """Accuracy with interval, macro-F1, NLL and calibration error."""
+    model = load(args.bundle)
+    table = read_table(args.data)
+    text = args.text or guess_text(table)
+    label = args.label or guess_label(table, text)
+    options = DataOptions(text=text, label=(label,), separator=args.separator)
+    fields = field_values(table, options)
+    if len(model.schema.fields) == 1 and len(fields) == 1:
+        fields = {model.schema.fields[0].name: next(iter(fields.values()))}
+        field = model.schema.fields[0]
+        if OTHER in field.classes:
+            known = set(field.classes)
+            values = fields[field.name]
+            fields = {field.name: [v if not isinstance(v, str) or v in known else OTHER for v in values]}
+    labels = encode_labels(fields, model.schema, "", replace(table, source=str(args.data)))
+    rows = np.flatnonzero((labels >= 0).any(1))
+    if len(rows) == 0:
+        raise DataError(f"{args.data} holds no labelled row in column {label!r}; there is nothing to compare with")
+    inputs = [str(table.column(text)[i]) for i in rows.tolist()]
+    return _judge(model.logits(inputs), labels[rows], model)
+
+
+def _judge(logits: FloatArray, labels: IntArray, model: Model) -> Result:
+    said = answers(logits, model.schema)
+    right = is_right(said, labels)
+    low, high = interval(bootstrap_means({"student": right}, seed=0)["student"])
+    temperatures = model.manifest.temperatures
+    data = {
+        "bundle_digest": model.digest,
+        "num_rows": len(labels),
+        "accuracy": float(right.mean()),
+        "accuracy_ci": [low, high],
+        "macro_f1": macro_f1(class_scores(said, labels, model.schema)),
+        "nll": nll(logits, labels, model.schema, temperatures),
+        "ece": reliability(probabilities(logits, model.schema, temperatures), labels, model.schema)[0],
+    }
+    text = (
+        f"{len(labels)} rows: accuracy {data['accuracy']:.4f} [{low:.4f}, {high:.4f}], macro-F1 "
+        f"{data['macro_f1']:.4f}, NLL {data['nll']:.4f}, ECE {data['ece']:.4f}"
+    )
+    return Result(data, text)

@@ -1,0 +1,39 @@
+"""`potstill export`: the student of a finished run in another precision."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from potstill.cli.output import Result, size
+from potstill.errors import ConfigurationError
+
+TARGETS = {"onnx-fp32": "fp32", "onnx-int8": "int8", "onnx-int8-weights": "int8_weights"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `export`."""
+    parser.add_argument("run", type=Path, help="folder of a run")
+    parser.add_argument("--target", required=True, choices=sorted(TARGETS), help="form of the bundle")
+    parser.add_argument("--out", type=Path, help="folder of the bundle; RUN/exports/TARGET when left out")
+
+
+def main(args: argparse.Namespace) -> Result:
+    """Copies the bundle of that precision, which the run made and measured, with the run's evaluation in it."""
+    import json
+
+    from potstill.recipe.run import RESULT, rebundle
+    from potstill.runtime import load
+    from potstill.runtime.bundle import size_of
+
+    source = args.run / "contenders" / "student" / TARGETS[args.target]
+    if not (args.run / RESULT).exists() or not source.is_dir():
+        raise ConfigurationError(
+            f"{args.run} is not a finished run. Run `potstill distill ... --out {args.run}` first."
+        )
+    target = args.out or args.run / "exports" / args.target
+    result = json.loads((args.run / RESULT).read_bytes())
+    digest = rebundle(source, load(source), target, result)
+    num_bytes = size_of(target)
+    data = {"bundle": str(target), "bundle_digest": digest, "target": args.target, "size_bytes": num_bytes}
+    return Result(data, f"{target} ({size(num_bytes)})")

@@ -1,0 +1,96 @@
+"""`potstill predict`: a bundle's answers; needs nothing but the bare installation."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from potstill.cli.output import Result
+from potstill.errors import DataError
+from potstill.runtime import Prediction, load
+
+BLOCK = 256
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `predict`."""
+    parser.add_argument("bundle", help="folder or .zip of a bundle")
+    parser.add_argument(
+        "input", nargs="?", default="-", help="a text, a file (one text a line, CSV, JSONL), or - for stdin"
+    )
+    parser.add_argument("--text", default="", help="column of the text in a CSV or JSONL file")
+    parser.add_argument("--threads", type=int, default=1, help="threads that one prediction may use")
+
+
+def main(args: argparse.Namespace) -> Result:
+    """Predicts one text, or every row of a file."""
+    model = load(args.bundle, threads=args.threads)
+    path = Path(args.input)
+    if args.input != "-" and not _is_file(path):
+        return _one(model.predict([args.input])[0], args.input)
+    texts = _stdin() if args.input == "-" else _texts(path, args.text)
+    found = []
+    for block in _blocks(texts):
+        found += [{"input": text, **p.to_json()} for text, p in zip(block, model.predict(block), strict=True)]
+    lines = [f"{_label(row['label'])}\t{row['probability']:.4f}\t{row['input']}" for row in found]
+    return Result({"bundle_digest": model.digest, "predictions": found}, "\n".join(lines))
+
+
+def _one(prediction: Prediction, text: str) -> Result:
+    best = sorted(prediction.probabilities.items(), key=lambda item: -_probability(item[1]))[:3]
+    lines = [f"{_label(prediction.label)}  {prediction.probability:.4f}"]
+    if all(isinstance(value, float) for _, value in best):
+        lines += [f"  {name}  {value:.4f}" for name, value in best[1:]]
+    if prediction.in_scope is False:
+        lines.append("  looks like none of the classes")
+    return Result({"input": text, **prediction.to_json()}, "\n".join(lines))
+
+
+def _probability(value: Any) -> float:
+    return value if isinstance(value, float) else 0.0
+
+
+def _label(label: Any) -> str:
+    return label if isinstance(label, str) else json.dumps(label, ensure_ascii=False)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False  # a text that is too long or too odd for a name
+
+
+def _stdin() -> Iterator[str]:
+    for line in sys.stdin:
+        if line.strip():
+            yield line.rstrip("\r\n")
+
+
+def _texts(path: Path, column: str) -> list[str]:
+    if path.suffix.lower() in (".txt", ""):
+        return [line for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
+    from potstill.data.guess import guess_text
+    from potstill.data.readers import read_table
+
+    table = read_table(path)
+    values = table.column(column or guess_text(table))
+    empty = [int(line) for line, value in zip(table.line_numbers, values, strict=True) if not isinstance(value, str)]
+    if empty:
+        raise DataError(f"{path}: no text on lines {', '.join(map(str, empty[:5]))}. Remove them, or name the column.")
+    return list(values)
+
+
+def _blocks(texts: Iterator[str] | list[str]) -> Iterator[list[str]]:
+    block: list[str] = []
+    for text in texts:
+        block.append(text)
+        if len(block) == BLOCK:
+            yield block
+            block = []
+    if block:
+        yield block

@@ -1,0 +1,155 @@
+"""The first half of a run: bring up the teacher, pass its gate, ask it, and make the lessons of all contenders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from potstill.data import Data, Rows
+from potstill.errors import ConfigurationError, DataError
+from potstill.files import digest
+from potstill.recipe.contest import Lesson
+from potstill.recipe.recipe import Recipe
+from potstill.recipe.stages import stage
+from potstill.signals import Capture, Store, capture, project
+from potstill.teachers import TeacherContext
+from potstill.teachers.gate import check_gate
+from potstill.teachers.trained import TrainedTeacher
+from potstill.types import FloatArray, Input, IntArray, Progress, Teacher
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teaching:
+    """What is known once the teacher was asked.
+
+    Attributes:
+        teacher: it.
+        capture: its answers and what they cost.
+        identity_digest: SHA-256 of its identity.
+        dev_accuracy: in the full schema, what the gate saw.
+        train: labelled rows of the service.
+        dev: labelled dev rows of the service.
+        scope_dev: dev rows with those marked out of scope, for the threshold.
+        test: test rows of the service, with those marked out of scope.
+        student: what the student learns from.
+        control: what control and baseline learn from.
+        dev_logits: the teacher's, on `scope_dev`, in the service's classes.
+        test_logits: the teacher's, on `test`, in the service's classes.
+        num_unknown_test: test rows that the teacher gave no usable answer to.
+    """
+
+    teacher: Teacher
+    capture: Capture
+    identity_digest: str
+    dev_accuracy: float
+    train: Rows
+    dev: Rows
+    scope_dev: Rows
+    test: Rows
+    student: Lesson
+    control: Lesson
+    dev_logits: FloatArray
+    test_logits: FloatArray
+    num_unknown_test: int
+
+
+def teach(recipe: Recipe, data: Data, run_folder: Path, store: Store, *, device: str, progress: Progress) -> Teaching:
+    """Prepares the teacher and asks it about every row of the run.
+
+    Raises:
+        GateError: it is not good enough.
+        TeacherUnavailableError, BudgetError: what was answered so far is kept.
+    """
+    teacher = _prepare(recipe, data, run_folder, device, progress)
+    train, scope_dev, test = (data.in_service(rows) for rows in (data.train, data.dev, data.test))
+    dev = scope_dev.take(np.flatnonzero((scope_dev.labels >= 0).any(1)))
+    parts = [data.dev, train, data.unlabelled, scope_dev, test]
+    answered = _Answered(teacher, parts, store, progress)
+    gate_logits, gate_known = answered.of(0)
+    labelled = data.dev.labels[gate_known]
+    minimum = getattr(recipe.teacher, "minimum_accuracy", None)
+    reached = check_gate(gate_logits[gate_known], labelled, data.full_schema, minimum)
+    train_logits, train_known = project(answered.of(1)[0], data.full_schema, data.schema)
+    pool_logits, pool_known = project(answered.of(2)[0], data.full_schema, data.schema)
+    train_known &= answered.of(1)[1]
+    pool_known &= answered.of(2)[1]
+    pool = data.unlabelled.take(np.flatnonzero(pool_known))
+    inputs = [*train.inputs, *pool.inputs]
+    labels = np.concatenate([train.labels, np.full((len(pool), data.schema.num_columns), -1, np.int32)])
+    logits = np.concatenate([train_logits, pool_logits[pool_known]])
+    known = np.concatenate([train_known, np.ones(len(pool), bool)])
+    identity_digest = digest(teacher.identity())
+    key = digest([data.digest, identity_digest, digest(logits.tobytes()), recipe.training.embedding_loss])
+    return Teaching(
+        teacher=teacher,
+        capture=answered.capture,
+        identity_digest=identity_digest,
+        dev_accuracy=reached,
+        train=train,
+        dev=dev,
+        scope_dev=scope_dev,
+        test=test,
+        student=Lesson(
+            inputs=inputs,
+            labels=labels,
+            teacher_logits=logits,
+            known=known,
+            teacher_embedding=_embedding(recipe, teacher, inputs),
+            digest=key,
+        ),
+        control=Lesson(inputs=train.inputs, labels=train.labels, digest=digest([data.digest, "control"])),
+        dev_logits=project(answered.of(3)[0], data.full_schema, data.schema)[0],
+        test_logits=project(answered.of(4)[0], data.full_schema, data.schema)[0],
+        num_unknown_test=int((~answered.of(4)[1]).sum()),
+    )
+
+
+def _prepare(recipe: Recipe, data: Data, run_folder: Path, device: str, progress: Progress) -> Teacher:
+    labelled = (data.dev.labels >= 0).any(1)
+    dev = data.dev.take(np.flatnonzero(labelled))
+    ingredients = {"data": data.digest, "teacher": recipe.teacher.config(), "seed": recipe.seed, "device": device}
+    context = TeacherContext(
+        schema=data.full_schema,
+        labelled=data.train,
+        dev=dev,
+        unlabelled=data.unlabelled,
+        folder=stage(run_folder, "teacher", ingredients).folder,
+        seed=recipe.seed,
+        device=device,
+        progress=progress,
+    )
+    return recipe.teacher.prepare(context)
+
+
+class _Answered:
+    """The answers for several parts of the data, asked for in one go so that equal rows cost once."""
+
+    def __init__(self, teacher: Teacher, parts: Sequence[Rows], store: Store, progress: Progress) -> None:
+        inputs: list[Input] = [value for part in parts for value in part.inputs]
+        self.capture = capture(teacher, inputs, store, progress)
+        self._ends = np.cumsum([0, *(len(part) for part in parts)])
+        if not self.capture.known.any():
+            raise DataError(
+                f"the teacher gave no usable answer to any of {len(inputs)} rows: "
+                f"{dict(self.capture.num_refused)}. There is nothing to distil. Check that the teacher fits these "
+                "classes."
+            )
+
+    def of(self, part: int) -> tuple[FloatArray, IntArray]:
+        """Logits and whether they are known, of one part."""
+        rows = slice(self._ends[part], self._ends[part + 1])
+        return self.capture.logits[rows], self.capture.known[rows].copy()
+
+
+def _embedding(recipe: Recipe, teacher: Teacher, inputs: Sequence[Input]) -> FloatArray | None:
+    if recipe.training.embedding_loss == "none":
+        return None
+    if not isinstance(teacher, TrainedTeacher):
+        raise ConfigurationError(
+            f"training.embedding_loss is {recipe.training.embedding_loss}, and this teacher shows no features. "
+            "Set it to none, or use the encoder or scratch teacher."
+        )
+    return teacher.embedding(inputs)

@@ -1,0 +1,74 @@
+"""Looking after the store: what is in it, what is damaged, what can go."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from potstill.errors import StoreError
+from potstill.signals.shard import read_shard
+from potstill.signals.store import Entry
+
+
+def describe(entry: Entry) -> dict[str, Any]:
+    """What an entry holds, as JSON values; rows of damaged shards don't count."""
+    identity = json.loads((entry.folder / "key.json").read_bytes())["identity"]
+    return {
+        "key": entry.key,
+        "kind": str(identity.get("kind", "?")),
+        "num_rows": sum(len(read_shard(entry.folder / name, entry.key, entry.codec)[0]) for name in entry.shards()),
+        "num_refused": len(entry.refused()),
+        "size_bytes": sum(path.stat().st_size for path in entry.folder.iterdir()),
+    }
+
+
+def find_damage(entry: Entry) -> list[str]:
+    """One message for every shard that fails its check."""
+    try:
+        names = entry.shards()
+    except StoreError as error:
+        return [str(error)]
+    messages = []
+    for name in names:
+        try:
+            read_shard(entry.folder / name, entry.key, entry.codec)
+        except StoreError as error:
+            messages.append(str(error))
+    return messages
+
+
+def clean_entry(entry: Entry, *, damaged: bool, refused: bool) -> list[str]:
+    """Seals what dead writers left, and removes what nobody needs.
+
+    Args:
+        entry: of the store.
+        damaged: drop shards that fail their check, so that their rows are asked again.
+        refused: forget refusals, so that their rows are asked again.
+
+    Returns:
+        Paths of what was removed.
+
+    Raises:
+        StoreError: something is damaged and `damaged` is not set.
+    """
+    with entry.locked():
+        if damaged:
+            whole = [path.name for path in sorted(entry.folder.glob("*.shard")) if _is_whole(path, entry)]
+            entry.list_shards(whole)
+        listed = set(entry.shards())
+        gone = [path for path in sorted(entry.folder.glob("*.shard")) if path.name not in listed]
+        if refused:
+            gone += [path for path in [entry.folder / "refused.jsonl"] if path.exists()]
+        for path in gone:
+            path.unlink()
+    entry.adopt()
+    return [str(path) for path in gone]
+
+
+def _is_whole(path: Path, entry: Entry) -> bool:
+    try:
+        read_shard(path, entry.key, entry.codec)
+    except StoreError:
+        return False
+    return True
