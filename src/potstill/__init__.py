@@ -7,14 +7,53 @@ device.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from potstill.data import DataOptions, load_data
+    from potstill.evaluation.assess import assess
+    from potstill.recipe.distilling import distill
+    from potstill.recipe.load import load_recipe
+    from potstill.recipe.recipe import Recipe
+    from potstill.recipe.run import Run, run
+    from potstill.report import write_report
+    from potstill.runtime import load
+    from potstill.signals import capture
+    from potstill.training.loop import train
 
 __version__ = "0.1.0"
 
 # name -> module that holds it
-_PUBLIC: dict[str, str] = {}
+_PUBLIC = {
+    "DataOptions": "potstill.data",
+    "Recipe": "potstill.recipe",
+    "Run": "potstill.recipe",
+    "assess": "potstill.evaluation.assess",
+    "capture": "potstill.signals",
+    "distill": "potstill.recipe.distilling",
+    "load": "potstill.runtime",
+    "load_data": "potstill.data",
+    "load_recipe": "potstill.recipe.load",
+    "run": "potstill.recipe",
+    "train": "potstill.training.loop",
+    "write_report": "potstill.report",
+}
 
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 - names of the table above
+__all__ = [
+    "DataOptions",
+    "Recipe",
+    "Run",
+    "__version__",
+    "assess",
+    "capture",
+    "distill",
+    "load",
+    "load_data",
+    "load_recipe",
+    "run",
+    "train",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> Any:

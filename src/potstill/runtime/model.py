@@ -204,6 +204,8 @@ def _session(model: bytes, threads: int) -> InferenceSession:
     options.log_severity_level = 3
     # The arena keeps the memory of the largest batch for ever; a device wants it back.
     options.enable_cpu_mem_arena = False
+    # Weights that are stored as int8 become fp32 once, when the session is made, and not at every call.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the library's errors have no common base

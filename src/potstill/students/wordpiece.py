@@ -108,10 +108,11 @@ class TrimmedVocabulary:
 
 
 def trim_vocabulary(tokenizer_json: str, texts: Iterable[str], *, max_length: int) -> TrimmedVocabulary:
-    """Keeps the WordPiece pieces that the texts use, the special pieces, and all single characters.
+    """Keeps the WordPiece pieces that the texts use, the special pieces, and single characters.
 
     Greedy longest-match over the kept pieces cuts these texts exactly as before: the longest piece that matched is
-    kept, and no longer one can match that did not match then. Single characters let unseen words still be spelled.
+    kept, and no longer one can match that did not match then. Single characters, those of ASCII and of the texts, let
+    unseen words still be spelled; the vocabulary's other alphabets would only make the student larger.
 
     Raises:
         ConfigurationError: not a WordPiece tokenizer, or one without the special pieces.
@@ -129,8 +130,9 @@ def trim_vocabulary(tokenizer_json: str, texts: Iterable[str], *, max_length: in
         raise ConfigurationError(f"the tokenizer's vocabulary has no {', '.join(absent)}; a trimmed student needs them")
     used = used_pieces(Tokenizer.from_str(tokenizer_json), texts, max_length=max_length)
     by_id = {number: piece for piece, number in vocabulary.items()}
-    kept = {piece for piece in vocabulary if len(piece.removeprefix("##")) == 1}
-    kept |= {by_id[number] for number in used} | set(SPECIAL_PIECES)
+    kept = {by_id[number] for number in used} | set(SPECIAL_PIECES)
+    alphabet = {character for piece in kept for character in piece} | {chr(code) for code in range(33, 127)}
+    kept |= {piece for piece in vocabulary if piece.removeprefix("##") in alphabet}
     ordered = list(SPECIAL_PIECES) + sorted(kept - set(SPECIAL_PIECES), key=vocabulary.__getitem__)
     new_ids = {piece: number for number, piece in enumerate(ordered)}
     content["model"]["vocab"] = new_ids

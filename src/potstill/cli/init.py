@@ -1,0 +1,40 @@
+"""`potstill init`: a commented recipe for given data."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from potstill.cli.distill import add_data_arguments, recipe_values
+from potstill.cli.output import Result
+from potstill.errors import ConfigurationError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `init`."""
+    parser.add_argument("source", help="labelled rows: CSV, TSV, JSONL or Parquet")
+    add_data_arguments(parser)
+    parser.add_argument("--out", type=Path, default=Path("recipe.yaml"), help="file to write")
+
+
+def main(args: argparse.Namespace) -> Result:
+    """Guesses the columns, and writes the recipe unless there is one."""
+    from potstill.data.guess import guess_label, guess_text
+    from potstill.data.readers import read_table
+    from potstill.files import write_atomic
+    from potstill.recipe.load import build_recipe
+    from potstill.recipe.write import commented_recipe
+
+    if args.out.exists():
+        raise ConfigurationError(f"{args.out} is there already and was not touched. Name another file with --out.")
+    recipe = build_recipe(recipe_values(args))
+    table = read_table(Path(args.source))
+    text = recipe.data.text or guess_text(table, taken=recipe.data.label)
+    label = recipe.data.label or (guess_label(table, text),)
+    recipe = replace(recipe, data=replace(recipe.data, text=text, label=label))
+    write_atomic(args.out, commented_recipe(recipe).encode())
+    return Result(
+        {"recipe": str(args.out), "text": text, "label": list(label)},
+        f"wrote {args.out} (text: {text!r}, label: {', '.join(map(repr, label))})\nnext: potstill check {args.out}",
+    )

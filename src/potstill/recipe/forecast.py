@@ -1,0 +1,115 @@
+"""What a recipe will take, before anything is started. A rough guess, and said to be one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from potstill.data import Data, load_data
+from potstill.data.rows import Rows
+from potstill.recipe.recipe import Recipe
+from potstill.recipe.trials import count_steps, defaults
+from potstill.types import Input
+
+# Rows per second of one thread, measured with `python benchmarks/rates.py` (benchmarks/results/rates.json).
+TRAINED_ROWS_PER_S = {"encoder": 115.0, "scratch": 900.0}
+ANSWERED_ROWS_PER_S = {"encoder": 370.0, "scratch": 3000.0, "huggingface": 120.0}
+STUDENT_STEPS_PER_S = 75.0
+EXPORT_S = 30.0
+BYTES_PER_PARAMETER = 4
+ENCODER_PARAMETERS = 23_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What a run will take.
+
+    Attributes:
+        num_rows: rows by part.
+        teacher_rows: distinct inputs that the teacher is asked about, if none is in the store.
+        teacher_calls: calls to an API, 0 for a local teacher.
+        teacher_tokens: tokens of these calls.
+        teacher_cost: their price, in the currency of the recipe's prices.
+        cpu_seconds: of one thread.
+        memory_bytes: at the peak, about.
+        disk_bytes: of the run folder, about.
+    """
+
+    num_rows: dict[str, int]
+    teacher_rows: int
+    teacher_calls: int
+    teacher_tokens: int
+    teacher_cost: float
+    cpu_seconds: float
+    memory_bytes: int
+    disk_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """For people."""
+        rows = ", ".join(f"{count:,} {name}" for name, count in self.num_rows.items())
+        lines = [
+            f"rows: {rows}",
+            f"time: about {self.cpu_seconds / 60:.0f} minutes of one CPU thread",
+            f"memory: about {self.memory_bytes / 1e9:.1f} GB; disk: about {self.disk_bytes / 1e6:.0f} MB",
+        ]
+        if self.teacher_calls:
+            lines.append(
+                f"teacher: {self.teacher_calls:,} calls, about {self.teacher_tokens:,} tokens, cost "
+                f"{self.teacher_cost:.2f}"
+            )
+        return "\n".join(lines)
+
+
+def forecast(recipe: Recipe) -> Forecast:
+    """Reads the data and reckons; nothing is trained, no teacher is asked.
+
+    Raises:
+        DataError: the rows can't be used as they are.
+    """
+    data = load_data(recipe.data, seed=recipe.seed, carry_columns=hasattr(recipe.teacher, "columns"))
+    parts = {"train": data.train, "dev": data.dev, "test": data.test, "unlabelled": data.unlabelled}
+    inputs = [value for rows in parts.values() for value in rows.inputs]
+    calls = _calls(recipe, data, inputs)
+    is_encoder = recipe.teacher.kind == "encoder"
+    parameters = ENCODER_PARAMETERS * BYTES_PER_PARAMETER if is_encoder else 0
+    return Forecast(
+        num_rows={name: len(rows) for name, rows in parts.items()},
+        teacher_rows=len(set(map(str, inputs))),
+        **calls,
+        cpu_seconds=round(_teacher_seconds(recipe, data.train, len(inputs)) + _student_seconds(recipe, data), 1),
+        memory_bytes=600_000_000 + 5 * parameters + 2000 * len(inputs),
+        disk_bytes=4 * parameters + 30_000_000,
+    )
+
+
+def _calls(recipe: Recipe, data: Data, inputs: list[Input]) -> dict[str, Any]:
+    ask = getattr(recipe.teacher, "forecast", None)
+    found = ask(inputs, data.full_schema) if ask else {"calls": 0, "tokens": 0, "cost": 0.0}
+    return {f"teacher_{name}": found[name] for name in ("calls", "tokens", "cost")}
+
+
+def _teacher_seconds(recipe: Recipe, train: Rows, num_inputs: int) -> float:
+    kind = recipe.teacher.kind
+    seconds = num_inputs / ANSWERED_ROWS_PER_S[kind] if kind in ANSWERED_ROWS_PER_S else 0.0
+    if kind in TRAINED_ROWS_PER_S:
+        scale = {"encoder": 40_000, "scratch": 600_000}[kind]
+        low, high = {"encoder": (2, 15), "scratch": (5, 40)}[kind]
+        wished = getattr(recipe.teacher, "num_epochs", None)
+        num_epochs = wished or min(max(round(scale / max(len(train), 1)), low), high)
+        seconds += num_epochs * len(train) / TRAINED_ROWS_PER_S[kind]
+    return seconds
+
+
+def _student_seconds(recipe: Recipe, data: Data) -> float:
+    training = recipe.training
+    num_labelled = len(data.train)
+    num_rows = num_labelled + len(data.unlabelled)
+    base = defaults(training, num_labelled=num_labelled, num_unlabelled=num_rows - num_labelled)
+    num_contests = 2 + recipe.controls.baseline
+    num_steps = count_steps(training, base.num_epochs, num_rows) * training.num_trials * num_contests
+    extra = 2 * (recipe.num_seeds - 1) * count_steps(training, base.num_epochs, num_rows)
+    return (num_steps + extra) / STUDENT_STEPS_PER_S + EXPORT_S

@@ -1,0 +1,74 @@
+"""A recipe as YAML, plain or with a comment for every option."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
+
+from potstill.errors import MissingExtraError
+from potstill.recipe.recipe import Recipe
+
+
+def recipe_yaml(recipe: Recipe) -> str:
+    """Everything, defaults included; it loads back to an equal recipe."""
+    try:
+        import yaml
+    except ImportError as error:
+        raise MissingExtraError("pyyaml", "train") from error
+    return str(yaml.safe_dump(recipe.to_json(), sort_keys=False, allow_unicode=True, width=120))
+
+
+def commented_recipe(recipe: Recipe) -> str:
+    """A recipe to start from: every option with what its docstring says of it."""
+    lines = ["# A recipe for `potstill distill`. Every option stands here; delete what you don't need."]
+    hints = get_type_hints(Recipe)
+    words = explanations(Recipe)
+    values = recipe.to_json()
+    for option in fields(Recipe):
+        value = getattr(recipe, option.name)
+        lines += ["", f"# {words[option.name]}"]
+        if is_dataclass(value) or is_dataclass(hints[option.name]):
+            lines.append(f"{option.name}:")
+            lines += _options(type(value), values[option.name])
+        else:
+            lines.append(f"{option.name}: {_scalar(values[option.name])}")
+    return "\n".join(lines) + "\n"
+
+
+def explanations(made: type) -> dict[str, str]:
+    """Option -> its sentence in the `Attributes:` of the class's docstring."""
+    text = (made.__doc__ or "").partition("Attributes:")[2]
+    found: dict[str, str] = {}
+    name = ""
+    for line in text.splitlines():
+        start = re.match(r"^ {8}(\w+): (.*)$", line)
+        if start:
+            name = start[1]
+            found[name] = start[2].strip()
+        elif name and line.startswith(" " * 12):
+            found[name] += " " + line.strip()
+        elif line.strip():
+            break
+    return found
+
+
+def _options(made: type, values: Mapping[str, Any]) -> list[str]:
+    words = explanations(made)
+    lines = []
+    for option in fields(made):
+        if option.name in words:
+            lines.append(f"  # {words[option.name]}")
+        lines.append(f"  {option.name}: {_scalar(values[option.name])}")
+    return lines
+
+
+def _scalar(value: Any) -> str:
+    import yaml
+
+    return (
+        str(yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000))
+        .removesuffix("...\n")
+        .strip()
+    )
