@@ -102,6 +102,19 @@ class LabelSchema:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a run noticed or decided, to be said in the reader's language (see `potstill.report.words`).
+
+    Attributes:
+        code: which sentence.
+        values: what goes into it, as JSON values.
+    """
+
+    code: str
+    values: Mapping[str, Any]
+
+
 class Predictor(Protocol):
     """Anything that predicts: a teacher, a student, a control, an exported bundle, an endpoint."""
 

@@ -20,7 +20,7 @@ from potstill.data.rows import Rows
 from potstill.data.splits import stratified_split
 from potstill.data.table import Table, as_table
 from potstill.errors import DataError
-from potstill.types import OUT_OF_SCOPE, UNLABELLED, IntArray, LabelSchema
+from potstill.types import OUT_OF_SCOPE, UNLABELLED, Finding, IntArray, LabelSchema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Data:
         test: labelled rows that judge, and rows marked out of scope.
         unlabelled: rows that only a teacher answers.
         options: with the columns that were guessed filled in.
-        findings: what was noticed and done, one sentence each.
+        findings: what was noticed and done.
         digest: SHA-256 of all rows with their labels and places.
     """
 
@@ -46,7 +46,7 @@ class Data:
     test: Rows
     unlabelled: Rows
     options: DataOptions
-    findings: tuple[str, ...]
+    findings: tuple[Finding, ...]
     digest: str
 
     def in_service(self, rows: Rows) -> Rows:
@@ -76,7 +76,7 @@ def load_data(
         raise DataError("no training rows were given. Name a CSV, TSV, JSONL or Parquet file with labelled rows.")
     if len(train_table) == 0:
         raise DataError(f"{train_table.source} holds no rows below its header; a student has nothing to learn from")
-    findings = [sentence for table in found.values() if table for sentence in table.findings]
+    findings = [finding for table in found.values() if table for finding in table.findings]
     options = _with_columns(train_table, options, findings)
     fields = field_values(train_table, options)
     schema = infer_schema(fields, options, train_table.source)
@@ -91,7 +91,7 @@ def load_data(
     else:
         kept, held = stratified_split(train.labels, train.digests(), options.test_share, seed=seed)
         train, test = train.take(kept), train.take(held)
-        findings.append(f"No test set was given: {len(test)} labelled rows ({options.test_share:.0%}) were held out.")
+        findings.append(Finding("held_out", {"count": len(test), "share": options.test_share}))
     unlabelled = _unlabelled(found["unlabelled"], blank, schema, options, findings, carry_columns)
     train = _without_leaks(train, test, options, findings, "training")
     unlabelled = _without_leaks(unlabelled, test, options, findings, "unlabelled")
@@ -119,14 +119,14 @@ def _table(options: DataOptions, tables: Mapping[str, Any], name: str) -> Table 
     return read_table(Path(path), encoding=options.encoding) if path else None
 
 
-def _with_columns(table: Table, options: DataOptions, findings: list[str]) -> DataOptions:
+def _with_columns(table: Table, options: DataOptions, findings: list[Finding]) -> DataOptions:
     text, label = options.text, options.label
     if not text:
         text = guess_text(table, taken=label)
-        findings.append(f"Column {text!r} was taken as the input.")
+        findings.append(Finding("text_column", {"column": text}))
     if not label:
         label = (guess_label(table, text),)
-        findings.append(f"Column {label[0]!r} was taken as the label.")
+        findings.append(Finding("label_column", {"column": label[0]}))
     return replace(options, text=text, label=label)
 
 
@@ -135,7 +135,7 @@ def _rows(
     fields: Mapping[str, Sequence[Any]],
     schema: LabelSchema,
     options: DataOptions,
-    findings: list[str],
+    findings: list[Finding],
     carry_columns: bool,
 ) -> Rows:
     """All rows of a table with a usable input."""
@@ -146,7 +146,7 @@ def _rows(
     if len(usable) < len(inputs):
         gone = sorted(set(range(len(inputs))) - set(usable))
         lines = ", ".join(str(table.line_numbers[i]) for i in gone[:10]) + (" ..." if len(gone) > 10 else "")
-        findings.append(f"{table.source}: {len(gone)} rows have an empty input and were left out (lines {lines}).")
+        findings.append(Finding("empty_inputs", {"source": table.source, "count": len(gone), "lines": lines}))
     if not usable and len(inputs):
         raise DataError(f"{table.source}: column {options.text!r} is empty in every row")
     others = [n for n in table.columns if n != options.text and n not in options.label] if carry_columns else []
@@ -182,37 +182,33 @@ def _apart(rows: Rows) -> tuple[Rows, Rows]:
     return rows.take(np.flatnonzero(labelled)), rows.take(np.flatnonzero(~labelled))
 
 
-def _without_repeats(rows: Rows, findings: list[str]) -> Rows:
+def _without_repeats(rows: Rows, findings: list[Finding]) -> Rows:
     repeats, conflicts = find_repeats(rows)
     if conflicts:
         shown = "; ".join(_lines(rows, rows, pair) for pair in conflicts[:5])
-        findings.append(
-            f"{rows.source}: {len(conflicts)} rows repeat an earlier input with another label; both were kept (lines "
-            f"{shown})."
-        )
+        findings.append(Finding("conflicts", {"source": rows.source, "count": len(conflicts), "lines": shown}))
     if len(repeats) == 0:
         return rows
     shown = ", ".join(str(rows.line_numbers[i]) for i in repeats[:10])
-    findings.append(f"{rows.source}: {len(repeats)} rows repeat an earlier row and were left out (lines {shown}).")
+    findings.append(Finding("repeats", {"source": rows.source, "count": len(repeats), "lines": shown}))
     return rows.take(np.setdiff1d(np.arange(len(rows)), repeats))
 
 
-def _without_leaks(rows: Rows, test: Rows, options: DataOptions, findings: list[str], kind: str) -> Rows:
+def _without_leaks(rows: Rows, test: Rows, options: DataOptions, findings: list[Finding], kind: str) -> Rows:
     leaks = find_leaks(rows, test, options.near_duplicate) if len(rows) else []
     if not leaks:
         return rows
     exact = sum(pair.similarity == 1 for pair in leaks)
     shown = "; ".join(_lines(rows, test, pair) for pair in leaks[:5])
-    found = (
-        f"{len(leaks)} {kind} rows stand in the test set too ({exact} the same, {len(leaks) - exact} nearly; "
-        f"lines here and there: {shown})"
-    )
+    values = {"kind": kind, "count": len(leaks), "exact": exact, "near": len(leaks) - exact, "lines": shown}
     if options.leakage == "fail":
-        raise DataError(f"{found}. A test that was learned by heart proves nothing. Remove them, or set data.leakage.")
+        raise DataError(
+            f"{len(leaks)} {kind} rows stand in the test set too (lines here and there: {shown}). A test that was "
+            "learned by heart proves nothing. Remove them, or set data.leakage."
+        )
+    findings.append(Finding(f"leaks_{'kept' if options.leakage == 'keep' else 'removed'}", values))
     if options.leakage == "keep":
-        findings.append(f"{found}. They were kept, as data.leakage asks: the test figures are too good.")
         return rows
-    findings.append(f"{found}. They were removed from the {kind} rows.")
     gone = np.array([pair.position for pair in leaks], np.int64)
     return rows.take(np.setdiff1d(np.arange(len(rows)), gone))
 
@@ -222,14 +218,14 @@ def _lines(rows: Rows, others: Rows, pair: Pair) -> str:
 
 
 def _unlabelled(
-    table: Table | None, blank: Rows, schema: LabelSchema, options: DataOptions, findings: list[str], carry: bool
+    table: Table | None, blank: Rows, schema: LabelSchema, options: DataOptions, findings: list[Finding], carry: bool
 ) -> Rows:
     """Rows of the unlabelled file and training rows without a label, each once."""
     parts = [blank]
     if table is not None:
         parts.append(_rows(table, {}, schema, replace(options, label=()), findings, carry))
     if len(blank):
-        findings.append(f"{blank.source}: {len(blank)} rows have no label and count as unlabelled.")
+        findings.append(Finding("no_label", {"source": blank.source, "count": len(blank)}))
     joined = parts[-1] if len(parts[0]) == 0 else _joined(parts)
     repeats, _ = find_repeats(joined)
     return joined.take(np.setdiff1d(np.arange(len(joined)), repeats))
@@ -265,7 +261,7 @@ def _only_new(unlabelled: Rows, *others: Rows) -> Rows:
     )
 
 
-def _check_sizes(schema: LabelSchema, train: Rows, findings: list[str]) -> None:
+def _check_sizes(schema: LabelSchema, train: Rows, findings: list[Finding]) -> None:
     for field, _, column in schema.parts():
         labels: IntArray = train.labels[:, column]
         if field.multi:
@@ -279,10 +275,8 @@ def _check_sizes(schema: LabelSchema, train: Rows, findings: list[str]) -> None:
                 "row. Add labelled rows."
             )
         if empty:
-            findings.append(
-                f"{len(empty)} classes of {field.name!r} have no training row left after the splits, so they can't be "
-                f"learned from labels: {', '.join(empty[:10])}."
-            )
+            values = {"field": field.name, "count": len(empty), "classes": ", ".join(empty[:10])}
+            findings.append(Finding("classes_without_rows", values))
 
 
 def _digest(schema: LabelSchema, service: LabelSchema, *parts: Rows) -> str:

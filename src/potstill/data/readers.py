@@ -12,6 +12,7 @@ import numpy as np
 
 from potstill.data.table import Table
 from potstill.errors import DataError, MissingExtraError
+from potstill.types import Finding
 
 Encoding = Literal["auto", "utf-8", "cp949"]
 KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".json": "jsonl"}
@@ -39,7 +40,7 @@ def read_table(path: Path, *, encoding: Encoding = "auto") -> Table:
     except UnicodeDecodeError as error:
         raise _undecodable(path, encoding) from error
     if found == "cp949":
-        said = (f"{path} is not UTF-8; it was read as CP949 (Korean Windows).",)
+        said = (Finding("read_as_cp949", {"source": str(path)}),)
         return Table(columns=table.columns, line_numbers=table.line_numbers, source=table.source, findings=said)
     return table
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from potstill.errors import DataError
-from potstill.types import IntArray
+from potstill.types import Finding, IntArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +20,13 @@ class Table:
         columns: name -> values, None where a row has none.
         line_numbers: 1-based line (or record) of each row in its source.
         source: name for messages.
-        findings: what was noticed while reading, one sentence each.
+        findings: what was noticed while reading.
     """
 
     columns: Mapping[str, Sequence[Any]]
     line_numbers: IntArray
     source: str
-    findings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def __len__(self) -> int:
         return len(self.line_numbers)

@@ -13,6 +13,7 @@ from potstill.recipe.measure import measure_models
 from potstill.recipe.recipe import Budget, Recipe
 from potstill.runtime.bundle import size_of
 from potstill.students import Cnn, Encoder, Linear, PixelCnn, Static, StudentBuilder, StudentContext
+from potstill.types import Finding
 
 # From the strongest to the weakest in our experiments (docs/log.md). Size and latency are measured here, on the
 # user's own data and machine; the order is a guess that dev confirms or doesn't.
@@ -36,11 +37,11 @@ class Choice:
 
     Attributes:
         builder: what builds the student.
-        reasons: one sentence each.
+        reasons: what was measured, and what decided.
     """
 
     builder: StudentBuilder
-    reasons: tuple[str, ...]
+    reasons: tuple[Finding, ...]
 
 
 def choose_student(recipe: Recipe, context: StudentContext) -> Choice:
@@ -50,32 +51,33 @@ def choose_student(recipe: Recipe, context: StudentContext) -> Choice:
         ConfigurationError: no candidate fits the budget; the message lists what was measured.
     """
     if recipe.student is not None:
-        return Choice(builder=recipe.student, reasons=(f"The recipe names {recipe.student.kind}.",))
+        return Choice(builder=recipe.student, reasons=(Finding("student_named", {"kind": recipe.student.kind}),))
     is_text = isinstance(context.transfer_inputs[0], str)
     candidates = TEXT_CANDIDATES if is_text else PICTURE_CANDIDATES
     if recipe.budget == Budget():
         builder: StudentBuilder = Cnn() if is_text else PixelCnn()
-        reason = f"{builder.kind} is the default: the most accurate per byte and per millisecond in our experiments."
-        return Choice(builder=builder, reasons=(reason,))
+        return Choice(builder=builder, reasons=(Finding("student_default", {"kind": builder.kind}),))
     if context.encoder is None:
         candidates = tuple(candidate for candidate in candidates if not isinstance(candidate, Encoder))
     return _within_budget(recipe.budget, candidates, context)
 
 
 def _within_budget(budget: Budget, candidates: Sequence[StudentBuilder], context: StudentContext) -> Choice:
-    said = []
+    said: list[Finding] = []
     for builder in candidates:
         size_bytes, latency_ms = weigh(builder, context)
         fits = (budget.size_bytes is None or size_bytes <= budget.size_bytes) and (
             budget.latency_ms is None or latency_ms <= budget.latency_ms
         )
-        verdict = "fits, and is the strongest that does" if fits else "is over the budget"
-        said.append(f"{_name(builder)}: {size_bytes:,} bytes, {latency_ms:.3f} ms: {verdict}.")
+        code = "candidate_fits" if fits else "candidate_too_large"
+        said.append(
+            Finding(code, {"name": _name(builder), "size_bytes": size_bytes, "latency_ms": round(latency_ms, 3)})
+        )
         if fits:
             return Choice(builder=builder, reasons=tuple(said))
     raise ConfigurationError(
         "no student fits the budget. Measured on this machine, from the strongest to the smallest:\n"
-        + "\n".join(said)
+        + "\n".join("{name}: {size_bytes:,} bytes, {latency_ms} ms".format(**finding.values) for finding in said)
         + "\nRaise the budget, or name a smaller student in a recipe."
     )
 

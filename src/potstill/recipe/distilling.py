@@ -73,4 +73,4 @@ def _spec(teacher: TeacherSpec | Teacher | None) -> TeacherSpec:
         return Encoder()
     if hasattr(teacher, "prepare"):
         return cast(TeacherSpec, teacher)
-    return Ready(teacher=cast(Teacher, teacher))
+    return Ready(teacher=teacher)

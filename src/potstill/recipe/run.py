@@ -32,7 +32,7 @@ from potstill.recipe.result import result_line
 from potstill.recipe.shipping import Shipped, as_contender, calibrated, from_trial, measure, ship
 from potstill.recipe.teaching import teach
 from potstill.recipe.trials import control_trials, count_steps, defaults, rate_factor, student_trials
-from potstill.report import PrecisionFact, ReportContent, SpendFact, write_report
+from potstill.report import PrecisionFact, ReportContent, SpendFact, sentence, write_report
 from potstill.runtime import Model, load
 from potstill.runtime.bundle import pack
 from potstill.signals import Store, default_root
@@ -41,7 +41,7 @@ from potstill.teachers import Encoder, Scratch
 from potstill.teachers.fit import settled_precision
 from potstill.teachers.trained import TrainedTeacher
 from potstill.training.device import choose_device
-from potstill.types import Input, Progress, Silent
+from potstill.types import Finding, Input, Progress, Silent
 
 RESULT, RECIPE, BUNDLE, REPORT = "result.json", "recipe.json", "bundle", "report"
 NUM_COMPARED = 2000
@@ -114,7 +114,7 @@ def run(
         done = _finished(out, recipe, data)
         if done is None:
             for finding in data.findings:
-                progress.say(finding)
+                progress.say(sentence(finding, "en"))
             work = _Work(recipe, out, data, Store(store or default_root()), choose_device(device), progress)
             done = work.finish(reference, language, command or shlex.join(["potstill", "distill", str(out / RECIPE)]))
         _check_gates(recipe.gates, done)
@@ -440,19 +440,15 @@ class _Work:
             licenses=self._licenses(),
         )
 
-    def _caveats(self, seeds: Sequence[Mapping[str, float]]) -> list[str]:
+    def _caveats(self, seeds: Sequence[Mapping[str, float]]) -> list[Finding]:
         found = []
         if self.teaching.num_unknown_test:
-            found.append(
-                f"The teacher gave no usable answer to {self.teaching.num_unknown_test} test rows; they count as wrong."
-            )
+            found.append(Finding("unknown_test", {"count": self.teaching.num_unknown_test}))
         if len(self.teaching.dev) < 50:
-            found.append(
-                f"Dev has only {len(self.teaching.dev)} rows, so the choice of settings and the temperature are rough."
-            )
+            found.append(Finding("small_dev", {"count": len(self.teaching.dev)}))
         if len(seeds) > 1:
-            listed = ", ".join(f"{s['student']:.4f} against {s['control']:.4f}" for s in seeds)
-            found.append(f"Test accuracy of student against control for {len(seeds)} seeds: {listed}.")
+            listed = ", ".join(f"{100 * s['student']:.1f} / {100 * s['control']:.1f} %" for s in seeds)
+            found.append(Finding("seeds", {"count": len(seeds), "pairs": listed}))
         return found
 
     def _write(

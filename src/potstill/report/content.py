@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from potstill.evaluation.assessment import Assessment
-from potstill.types import Input
+from potstill.types import Finding, Input
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,15 +69,15 @@ class ReportContent:
         assessment: the finding.
         test_inputs: inputs of the test rows, in the order of the assessment's rows.
         counts: how many rows of each kind the run had, by name (`train`, `dev`, `test`, `unlabelled`, ...).
-        findings: what was noticed about the data and what was done about it, one sentence each.
+        findings: what was noticed about the data and what was done about it.
         trials: contender name -> the settings that were tried with their dev results (see `TrialResult.summary`).
         precisions: the precisions that were tried for the bundle.
         spend: of the teacher.
-        choice: why this student was taken, one sentence each.
+        choice: why this student was taken.
         digests: name (`data`, `teacher`, `recipe`, `bundle`) -> SHA-256.
         command: the shell command that makes this run again.
         environment: versions and machine, as text by name.
-        caveats: sentences a reader must know before trusting the figures.
+        caveats: what a reader must know before trusting the figures.
         licenses: name of a part (model, data) -> licence, where known.
     """
 
@@ -85,13 +85,13 @@ class ReportContent:
     assessment: Assessment
     test_inputs: Sequence[Input]
     counts: Mapping[str, int]
-    findings: Sequence[str]
+    findings: Sequence[Finding]
     trials: Mapping[str, Sequence[Mapping[str, Any]]]
     precisions: Sequence[PrecisionFact]
     spend: SpendFact
-    choice: Sequence[str]
+    choice: Sequence[Finding]
     digests: Mapping[str, str]
     command: str
     environment: Mapping[str, str]
-    caveats: Sequence[str] = ()
+    caveats: Sequence[Finding] = ()
     licenses: Mapping[str, str] | None = None
