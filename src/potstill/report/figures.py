@@ -36,8 +36,8 @@ def size(num_bytes: float | None) -> str:
 
 
 def probability(value: float) -> str:
-    """A p-value."""
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+    """A p-value with its sign of equality."""
+    return "< 0.0001" if value < 0.0001 else f"= {value:.4f}"
 
 
 def interval(ends: tuple[float, float] | None) -> str:

@@ -15,15 +15,15 @@ WORDS = {
     "title": "Distillation report: {title}",
     "verdict_gain": (
         "Gain: the teacher helped. The student is right on {student} of {count} test rows, its control without "
-        "the teacher on {control}: {difference} points [{low}, {high}], McNemar p = {p}."
+        "the teacher on {control}: {difference} points [{low}, {high}], McNemar p {p}."
     ),
     "verdict_no gain": (
         "No gain: the student is right on {student} of {count} test rows, its control without the teacher on "
-        "{control}. The difference of {difference} points [{low}, {high}] may be luck (McNemar p = {p})."
+        "{control}. The difference of {difference} points [{low}, {high}] may be luck (McNemar p {p})."
     ),
     "verdict_harm": (
         "Harm: the student is right on {student} of {count} test rows, and its control without the teacher on "
-        "{control}: {difference} points [{low}, {high}], McNemar p = {p}. Ship the control, or change the teacher."
+        "{control}: {difference} points [{low}, {high}], McNemar p {p}. Ship the control, or change the teacher."
     ),
     "gap_closed": "Share of the gap between control and teacher that was closed: {gap} {ci}.",
     "gap_open": "Teacher and control are too close for a share of the gap to mean anything.",
