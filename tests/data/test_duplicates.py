@@ -33,5 +33,9 @@ def test_case_and_signs_do_not_hide_a_copy():
 
 
 def test_near_copies_in_korean():
-    pairs = find_leaks(rows(["내일 서울 날씨가 어떤지 알려 주세요 부탁합니다"]), rows(["내일 서울 날씨가 어떤지 알려 주세요 부탁드립니다"]), 0.6)
+    pairs = find_leaks(
+        rows(["내일 서울 날씨가 어떤지 알려 주세요 부탁합니다"]),
+        rows(["내일 서울 날씨가 어떤지 알려 주세요 부탁드립니다"]),
+        0.6,
+    )
     assert len(pairs) == 1 and pairs[0].similarity < 1

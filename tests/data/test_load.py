@@ -17,7 +17,9 @@ def codes(data):
 
 
 def test_columns_are_guessed_and_said():
-    data = load({"utterance": [t for t, _ in sentences(40)], "n": list(range(40)), "what": [c for _, c in sentences(40)]})
+    data = load(
+        {"utterance": [t for t, _ in sentences(40)], "n": list(range(40)), "what": [c for _, c in sentences(40)]}
+    )
     assert (data.options.text, data.options.label) == ("utterance", ("what",))
     assert {"text_column", "label_column", "held_out"} <= set(codes(data))
 

@@ -68,9 +68,8 @@ def test_jsonl_rows_may_lack_keys(tmp_path):
 
 def test_parquet(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
-    import pyarrow.parquet
-
-    pyarrow.parquet.write_table(pyarrow.table({"text": ["a", "b"], "label": ["x", None]}), tmp_path / "a.parquet")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"text": ["a", "b"], "label": ["x", None]}), tmp_path / "a.parquet")
     assert read_table(tmp_path / "a.parquet").columns["label"] == ["x", None]
     with pytest.raises(DataError, match="no readable Parquet"):
         read_table(write(tmp_path, "b.parquet", b"PAR1"))

@@ -25,6 +25,7 @@ OPSET = 20
 MAX_BATCH = 4096
 # Smaller tensors (biases, norms) stay fp32: they weigh nothing and feel rounding most.
 SMALLEST_QUANTIZED = 1024
+NARROW = 32
 
 
 class _LogitsOnly(nn.Module):
@@ -132,7 +133,7 @@ def _store_int8(model: ModelProto) -> None:
         values = numpy_helper.to_array(tensor)
         if tensor.data_type != TensorProto.FLOAT or values.size < SMALLEST_QUANTIZED or values.ndim < 2:
             continue
-        axis = _channel_axis(model, tensor.name)
+        axis = _channel_axis(model, tensor.name, values.shape)
         other = tuple(i for i in range(values.ndim) if i != axis)
         scales = np.maximum(np.abs(values).max(axis=other), 1e-12).astype(np.float32) / 127
         shape = [1] * values.ndim
@@ -145,10 +146,17 @@ def _store_int8(model: ModelProto) -> None:
         graph.node.insert(0, helper.make_node("DequantizeLinear", names, [tensor.name], axis=axis))
 
 
-def _channel_axis(model: ModelProto, name: str) -> int:
+def _channel_axis(model: ModelProto, name: str, shape: tuple[int, ...]) -> int:
     """The axis whose slices get a scale each: the output channel, or the row of a lookup table."""
     user = next((node for node in model.graph.node if name in node.input), None)
-    return 1 if user is not None and user.op_type == "MatMul" else 0
+    if user is None:
+        return 0
+    if user.op_type == "Gemm":
+        transposed = any(attribute.name == "transB" and attribute.i for attribute in user.attribute)
+        return 0 if transposed else 1
+    # In a narrow lookup table a scale a row would weigh more than the row.
+    is_narrow = user.op_type == "Gather" and shape[1] < NARROW
+    return 1 if user.op_type == "MatMul" or is_narrow else 0
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ from potstill.runtime import Model, load
 from potstill.runtime.bundle import pack
 from potstill.signals import Store, default_root
 from potstill.students import Linear, StudentBuilder, StudentContext
-from potstill.teachers import Encoder, Scratch
+from potstill.teachers import Encoder
 from potstill.teachers.fit import settled_precision
 from potstill.teachers.trained import TrainedTeacher
 from potstill.training.device import choose_device
@@ -205,14 +205,11 @@ class _Work:
     def _ground(self, seed: int) -> Ground:
         recipe, teaching = self.recipe, self.teaching
         encoder = recipe.teacher.pretrained() if isinstance(recipe.teacher, Encoder) else None
-        tokenizer = None
-        if isinstance(recipe.teacher, Scratch) and isinstance(teaching.teacher, TrainedTeacher):
-            tokenizer = getattr(teaching.teacher.student.preprocessor, "tokenizer_json", None)
         context = StudentContext(
             schema=self.data.schema,
             transfer_inputs=teaching.student.inputs,
             encoder=encoder,
-            teacher_tokenizer=tokenizer if recipe.student is None else None,
+            folder=self.out / "tokenizers",
             seed=seed,
         )
         return Ground(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +63,31 @@ def parse_yaml(text: str, file: str) -> Marked:
     except ImportError as error:
         raise MissingExtraError("pyyaml", "train") from error
     try:
-        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+        loader = _loader()
+        for token in yaml.scan(text, Loader=loader):
             if isinstance(token, yaml.AliasToken | yaml.AnchorToken):
                 raise _problem(file, token.start_mark, "anchors and aliases (& and *) are not read; write it out")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         raise _problem(file, error.problem_mark, f"this is no YAML: {error.problem or error.context}") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigurationError(f"{file} is no YAML: {error}") from error
     reader = _Reader(file)
     return Marked(reader.value(node, ()) if node else {}, reader.places, reader.keys)
+
+
+@cache
+def _loader() -> type[Any]:
+    """PyYAML's safe loader, that also takes 1e-3 for a number, as YAML 1.2 and everybody does."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+    )
+    return Loader
 
 
 class _Reader:

@@ -21,7 +21,7 @@ from potstill.evaluation.assessment import (
     ReliabilityBin,
     Scores,
 )
-from potstill.files import canonical_json, digest, write_atomic
+from potstill.files import digest, write_atomic
 from potstill.report.content import PrecisionFact, ReportContent, SpendFact
 from potstill.types import Finding, LabelSchema
 
@@ -43,7 +43,9 @@ def save_content(folder: Path, content: ReportContent) -> None:
     values = _values(content, texts)
     values["arrays_digest"] = digest(buffer.getvalue())
     write_atomic(folder / ARRAYS, buffer.getvalue())
-    write_atomic(folder / JSON, canonical_json(_finite(values)))
+    # Not canonical: the order of rows and contenders is part of the report.
+    text = json.dumps(_finite(values), ensure_ascii=False, allow_nan=False)
+    write_atomic(folder / JSON, text.encode())
 
 
 def _values(content: ReportContent, texts: bool) -> dict[str, Any]:

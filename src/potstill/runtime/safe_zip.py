@@ -27,7 +27,8 @@ def read_files(path: Path) -> dict[str, bytes]:
         return _read_folder(path)
     if not path.exists():
         raise BundleError(f"{path} does not exist. Give the folder or the .zip that a run wrote as its bundle.")
-    if not zipfile.is_zipfile(path):
+    # A pipe or a device would be waited for, or never end.
+    if not path.is_file() or not zipfile.is_zipfile(path):
         raise BundleError(f"{path} is neither a folder nor a zip file, so it is no bundle.")
     try:
         with zipfile.ZipFile(path) as archive:
@@ -65,7 +66,9 @@ def _check_sizes(sizes: dict[str, int]) -> None:
 
 def _read_folder(folder: Path) -> dict[str, bytes]:
     sizes = {}
-    for entry in os.scandir(folder):
+    with os.scandir(folder) as found:
+        entries = list(found)
+    for entry in entries:
         check_name(entry.name)
         status = entry.stat(follow_symlinks=False)
         if not stat.S_ISREG(status.st_mode):

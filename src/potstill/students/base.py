@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -40,14 +41,14 @@ class StudentContext:
         transfer_inputs: the inputs that the student will learn from; they decide its vocabulary.
         encoder: the pretrained encoder that the run knows, before any training on the labels: the start that student
             and control share. None for data without one.
-        teacher_tokenizer: tokenizer file of a teacher that learned its own; None otherwise.
+        folder: where a tokenizer that has to be learned is kept; the same folder on a rerun.
         seed: of the initial weights.
     """
 
     schema: LabelSchema
     transfer_inputs: Sequence[Input]
     encoder: PretrainedEncoder | None
-    teacher_tokenizer: str | None
+    folder: Path
     seed: int
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from potstill.files import digest, write_atomic
 from potstill.students.wordpiece import SPECIAL_PIECES
 
 
@@ -29,3 +31,11 @@ def learn_tokenizer(texts: Sequence[str], *, vocabulary_size: int) -> str:
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", begin), ("[SEP]", end)]
     )
     return str(tokenizer.to_str())
+
+
+def settled_tokenizer(folder: Path, texts: Sequence[str], *, vocabulary_size: int) -> str:
+    """A learned tokenizer, kept in a folder: learning the same twice breaks ties in another way each time."""
+    path = folder / f"tokenizer-{digest([vocabulary_size, *texts])[:12]}.json"
+    if not path.exists():
+        write_atomic(path, learn_tokenizer(texts, vocabulary_size=vocabulary_size).encode())
+    return path.read_text("utf-8")

@@ -14,7 +14,7 @@ from potstill.students.base import Student
 from potstill.students.bert import Bert, BertShape
 from potstill.students.classifier import EncoderClassifier
 from potstill.students.cnn import TextCnn
-from potstill.students.tokenizer import learn_tokenizer
+from potstill.students.tokenizer import settled_tokenizer
 from potstill.teachers.base import TeacherContext
 from potstill.teachers.fit import fit, settled_precision
 from potstill.teachers.trained import TrainedTeacher
@@ -75,7 +75,7 @@ class Scratch:
         """Trains, or loads what was trained before in the same folder."""
         precision = settled_precision(context.folder, self.precision, context.device)
         texts = [str(text) for text in context.labelled.inputs]
-        tokenizer_json = learn_tokenizer(texts, vocabulary_size=self.vocabulary_size)
+        tokenizer_json = settled_tokenizer(context.folder, texts, vocabulary_size=self.vocabulary_size)
         tokens = TextTokens(tokenizer_json=tokenizer_json, max_length=self.max_length)
         module = self._network(tokenizer_json, context.schema.num_logits, context.seed)
         student = Student(module=module, preprocessor=tokens, schema=context.schema)

@@ -1,0 +1,109 @@
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from potstill.errors import ConfigurationError
+from potstill.exporters.bundle import BundleFacts, make_bundle, trace
+from potstill.exporters.onnx import quantize
+from potstill.students import Cnn, Encoder, Linear, PixelCnn, Static, StudentContext
+from potstill.students.wordpiece import find_encoder
+from potstill.types import Field, LabelSchema
+from tests.toys import sentences
+
+SCHEMA = LabelSchema((Field(name="label", classes=("a", "b", "c")),))
+TEXTS = [text for text, _ in sentences(60)]
+PICTURES = list(np.random.default_rng(0).integers(0, 17, (20, 8, 8)).astype(np.uint8))
+BUILDERS = {
+    "cnn": Cnn(width=16, narrow_filters=8, wide_filters=8),
+    "static": Static(width=16, hidden=8),
+    "encoder": Encoder(layers=(1,)),
+    "linear": Linear(num_buckets=2048),
+    "pixel_cnn": PixelCnn(filters=4, hidden=16),
+}
+
+
+def context(kind, encoder_folder, **changes):
+    inputs = PICTURES if kind == "pixel_cnn" else TEXTS
+    values = {
+        "schema": SCHEMA,
+        "transfer_inputs": inputs,
+        "encoder": find_encoder(str(encoder_folder)) if encoder_folder else None,
+        "folder": Path(tempfile.mkdtemp()),
+        "seed": 0,
+    }
+    return StudentContext(**{**values, **changes})
+
+
+def parameters(student):
+    return torch.cat([p.detach().flatten() for p in student.module.parameters()])
+
+
+@pytest.mark.parametrize("kind", BUILDERS)
+def test_the_same_seed_builds_the_same_student(kind, encoder_folder):
+    one, other = (BUILDERS[kind].build(context(kind, encoder_folder), dropout=0.1) for _ in range(2))
+    assert torch.equal(parameters(one), parameters(other))
+    assert one.preprocessor.to_json() == other.preprocessor.to_json()
+
+
+@pytest.mark.parametrize("kind", ["cnn", "static"])
+def test_training_one_student_leaves_the_next_one_alone(kind, encoder_folder):
+    """The start is cached; it must not be the tensor that is trained."""
+    first = BUILDERS[kind].build(context(kind, encoder_folder), dropout=0.0)
+    before = parameters(first)
+    with torch.no_grad():
+        for parameter in first.module.parameters():
+            parameter.add_(1.0)
+    assert torch.equal(parameters(BUILDERS[kind].build(context(kind, encoder_folder), dropout=0.0)), before)
+
+
+@pytest.mark.parametrize("kind", BUILDERS)
+@pytest.mark.parametrize("precision", ["fp32", "int8_weights", "int8"])
+def test_a_bundle_predicts_what_the_network_predicts(kind, precision, encoder_folder, tmp_path):
+    student = BUILDERS[kind].build(context(kind, encoder_folder), dropout=0.1)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in student.module.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    inputs = PICTURES if kind == "pixel_cnn" else [*TEXTS, "x", "one two three four five six seven " * 9]
+    model = make_bundle(
+        tmp_path / "b", student, trace(student, inputs[0]), precision, BundleFacts(temperatures=[1.0]), inputs
+    )
+    expected = student.logits(inputs)
+    limit = 1e-4 if precision == "fp32" else 0.05
+    assert np.abs(model.logits(inputs) - expected).max() < limit * max(1.0, np.abs(expected).max())
+
+
+def test_int8_weights_are_about_a_quarter(encoder_folder):
+    student = Linear(num_buckets=8192).build(context("linear", encoder_folder), dropout=0.0)
+    model = trace(student, TEXTS[0])
+    assert len(quantize(model, "int8_weights")) < 0.45 * len(model)
+
+
+def test_without_an_encoder_the_pieces_are_learned():
+    student = BUILDERS["cnn"].build(context("cnn", None, encoder=None), dropout=0.0)
+    assert student.logits(["please tell me"]).shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("builder", "changes", "message"),
+    [
+        (Encoder(layers=(0, 7)), {}, "names layer 7"),
+        (Encoder(), {"encoder": None}, "no pretrained encoder"),
+        (PixelCnn(), {}, "the inputs are texts"),
+    ],
+)
+def test_options_that_do_not_fit(builder, changes, message, encoder_folder):
+    with pytest.raises(ConfigurationError, match=message):
+        builder.build(context("cnn", encoder_folder, **changes), dropout=0.0)
+
+
+@pytest.mark.parametrize(
+    ("made", "options"),
+    [(Cnn, {"width": 1}), (Static, {"hidden": 0}), (Linear, {"num_buckets": 1}), (Encoder, {"layers": (3, 1)})],
+)
+def test_options_out_of_range(made, options):
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        made(**options)

@@ -1,0 +1,94 @@
+import json
+
+import numpy as np
+import pytest
+
+from potstill.data import DataOptions, load_data
+from potstill.errors import GateError
+from potstill.teachers import Encoder, Ready, Scratch, TeacherContext
+from potstill.teachers.gate import check_gate
+from potstill.types import Field, LabelSchema, Silent
+from tests.toys import columns, sentences
+
+
+def context(tmp_path, data):
+    return TeacherContext(
+        schema=data.full_schema,
+        labelled=data.train,
+        dev=data.dev,
+        unlabelled=data.unlabelled,
+        folder=tmp_path,
+        seed=0,
+        device="cpu",
+        progress=Silent(),
+    )
+
+
+def specs(encoder_folder):
+    return {
+        "encoder": Encoder(
+            model=str(encoder_folder), num_epochs=6, batch_size=16, learning_rate=1e-3, precision="fp32"
+        ),
+        "scratch cnn": Scratch(
+            width=64, filters=64, num_epochs=20, batch_size=16, precision="fp32", vocabulary_size=300
+        ),
+        "scratch transformer": Scratch(
+            architecture="transformer", width=64, num_layers=1, num_epochs=6, batch_size=16, precision="fp32"
+        ),
+    }
+
+
+def answers_of(teacher, inputs):
+    logits = np.full((len(inputs), teacher.schema.num_logits), np.nan, np.float32)
+    seen = np.zeros(len(inputs), int)
+    for part in teacher.answer(inputs):
+        logits[part.positions] = part.logits
+        seen[part.positions] += 1
+    assert (seen == 1).all(), "every input is answered once"
+    return logits
+
+
+@pytest.mark.parametrize("kind", ["encoder", "scratch cnn", "scratch transformer"])
+def test_teachers_learn_and_come_back_the_same(kind, encoder_folder, tmp_path):
+    spec = specs(encoder_folder)[kind]
+    data = load_data(DataOptions(), tables={"train": columns(sentences(240))})
+    teacher = spec.prepare(context(tmp_path, data))
+    logits = answers_of(teacher, data.test.inputs)
+    assert (logits.argmax(1) == data.test.labels[:, 0]).mean() > 0.8
+    again = spec.prepare(context(tmp_path, data))
+    assert again.identity() == teacher.identity()
+    assert np.array_equal(answers_of(again, data.test.inputs), logits)
+
+
+def test_an_encoder_knows_words_that_the_labelled_rows_lack(encoder_folder, tmp_path):
+    spec = specs(encoder_folder)["encoder"]
+    data = load_data(DataOptions(), tables={"train": columns(sentences(80))})
+    teacher = spec.prepare(context(tmp_path, data))
+    vocabulary = json.loads((encoder_folder / "tokenizer.json").read_text())["model"]["vocab"]
+    assert teacher.student.module.encoder.shape.vocabulary_size == len(vocabulary)
+    assert np.isfinite(answers_of(teacher, ["unheard of", "zebra"])).all()
+
+
+def test_a_ready_teacher_must_know_the_same_classes(encoder_folder, tmp_path):
+    data = load_data(DataOptions(), tables={"train": columns(sentences(80))})
+    teacher = specs(encoder_folder)["encoder"].prepare(context(tmp_path, data))
+    assert Ready(teacher=teacher).prepare(context(tmp_path, data)) is teacher
+    texts = [text for text, _ in sentences(80)]
+    other = load_data(DataOptions(), tables={"train": {"text": texts, "label": ["x", "y"] * 40}})
+    with pytest.raises(Exception, match="same fields and classes"):
+        Ready(teacher=teacher).prepare(context(tmp_path, other))
+
+
+SCHEMA = LabelSchema((Field(name="a", classes=("x", "y")),))
+
+
+def test_the_gate():
+    labels = np.array([[0]] * 8 + [[1]] * 2, np.int32)
+    perfect = np.eye(2, dtype=np.float32)[labels[:, 0]]
+    lazy = np.tile(np.array([[1, 0]], np.float32), (10, 1))
+    assert check_gate(perfect, labels, SCHEMA, None) == 1.0
+    with pytest.raises(GateError, match=r"right on 80\.0%.*most frequent"):
+        check_gate(lazy, labels, SCHEMA, None)
+    assert check_gate(lazy, labels, SCHEMA, 0.8) == pytest.approx(0.8)
+    with pytest.raises(GateError, match=r"minimum_accuracy"):
+        check_gate(lazy, labels, SCHEMA, 0.9)
