@@ -38,6 +38,11 @@ def recipe_of(encoder_folder, **changes):
     return Recipe(**{**values, **changes})
 
 
+def weights_of(folder):
+    """Bytes of the student in fp32; which precision ships depends on measured times too."""
+    return (folder / "contenders" / "student" / "fp32" / "model.onnx").read_bytes()
+
+
 @pytest.fixture(scope="module")
 def finished(encoder_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
@@ -80,8 +85,7 @@ def test_the_same_rows_in_another_run_ask_the_teacher_nothing(finished, encoder_
         store=finished.folder.parent / "store",
     )
     assert other.result["teacher_calls"] == 0
-    ours, theirs = (f / "bundle" / "model.onnx" for f in (other.folder, finished.folder))
-    assert ours.read_bytes() == theirs.read_bytes()
+    assert weights_of(other.folder) == weights_of(finished.folder)
 
 
 def test_another_recipe_is_kept_out_of_the_folder(finished, encoder_folder):
@@ -166,12 +170,12 @@ def killed_and_resumed(folder, encoder_folder, seconds):
         process.wait()
     process = start(folder, encoder_folder)
     assert process.wait() == 0
-    return (folder / "out" / "bundle" / "model.onnx").read_bytes()
+    return weights_of(folder / "out")
 
 
 def test_a_killed_run_ends_with_the_same_bytes(finished, encoder_folder, tmp_path):
     found = killed_and_resumed(tmp_path, encoder_folder, [3.0, 5.0])
-    assert found == (finished.folder / "bundle" / "model.onnx").read_bytes()
+    assert found == weights_of(finished.folder)
 
 
 @pytest.mark.slow
@@ -179,4 +183,4 @@ def test_a_killed_run_ends_with_the_same_bytes(finished, encoder_folder, tmp_pat
 def test_runs_killed_at_many_points_end_with_the_same_bytes(finished, encoder_folder, tmp_path, seed):
     ages = np.random.default_rng(seed).uniform(1.5, 14.0, 5)
     found = killed_and_resumed(tmp_path, encoder_folder, ages)
-    assert found == (finished.folder / "bundle" / "model.onnx").read_bytes()
+    assert found == weights_of(finished.folder)
