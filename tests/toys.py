@@ -1,12 +1,14 @@
 """Small stand-ins: sentences of four intents, and an encoder of random weights in Hugging Face's layout."""
 
 import json
+import string
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from potstill.students.tokenizer import learn_tokenizer
+from potstill.students.wordpiece import SPECIAL_PIECES
 
 WORDS = {
     "card": ["card", "plastic", "chip", "pin"],
@@ -35,10 +37,26 @@ def columns(rows):
     return {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
 
 
-def tiny_encoder(folder, *, width=32, layers=2, pieces=300):
+def toy_tokenizer():
+    """A WordPiece tokenizer of the words above and single characters, the same on every call."""
+    words = sorted({*FILLER, *(word for group in WORDS.values() for word in group)})
+    characters = [*string.ascii_lowercase, *string.digits]
+    pieces = [*SPECIAL_PIECES, *characters, *(f"##{c}" for c in characters), *(w for w in words if len(w) > 1)]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
+    )
+    tokenizer.add_special_tokens(list(SPECIAL_PIECES))
+    return tokenizer.to_str()
+
+
+def tiny_encoder(folder, *, width=32, layers=2):
     """Writes config.json, tokenizer.json and model.safetensors of a random BERT."""
     torch.manual_seed(0)
-    tokenizer = learn_tokenizer([text for text, _ in sentences(400)], vocabulary_size=pieces)
+    tokenizer = toy_tokenizer()
     size = len(json.loads(tokenizer)["model"]["vocab"])
     state = {
         "embeddings.word_embeddings.weight": torch.randn(size, width),

@@ -115,6 +115,7 @@ def train_teacher(digits: Digits, folder: Path, progress: Progress) -> TrainedTe
         labelled=labelled,
         dev=dev,
         unlabelled=rows.take(np.arange(0)),
+        test=rows.take(np.arange(0)),
         folder=folder,
         seed=0,
         device="cpu",

@@ -30,7 +30,7 @@ def recipe_of(encoder_folder, **changes):
     values = {
         "data": potstill.DataOptions(text="text", label=("label",)),
         "teacher": Encoder(
-            model=str(encoder_folder), num_epochs=6, batch_size=16, learning_rate=1e-3, precision="fp32"
+            model=str(encoder_folder), num_epochs=15, batch_size=16, learning_rate=1e-3, precision="fp32"
         ),
         "student": Cnn(width=16, narrow_filters=16, wide_filters=8),
         "training": Training(num_epochs=6, num_trials=2, precision="fp32", batch_size=32, learning_rate=1e-2),
@@ -127,7 +127,7 @@ def test_a_service_with_some_classes_and_other(encoder_folder, tmp_path):
 
 
 def test_several_fields_and_several_labels(encoder_folder, tmp_path):
-    rows = sentences(160)
+    rows = sentences(320)
     table = {
         "text": [text for text, _ in rows],
         "what": [label for _, label in rows],

@@ -5,29 +5,21 @@ import pytest
 
 from potstill.data import DataOptions, load_data
 from potstill.errors import GateError
-from potstill.teachers import Encoder, Ready, Scratch, TeacherContext
+from potstill.teachers import Encoder, Ready, Scratch
 from potstill.teachers.gate import check_gate
-from potstill.types import Field, LabelSchema, Silent
+from potstill.types import Field, LabelSchema
+from tests.teachers.contexts import make_context
 from tests.toys import columns, sentences
 
 
 def context(tmp_path, data):
-    return TeacherContext(
-        schema=data.full_schema,
-        labelled=data.train,
-        dev=data.dev,
-        unlabelled=data.unlabelled,
-        folder=tmp_path,
-        seed=0,
-        device="cpu",
-        progress=Silent(),
-    )
+    return make_context(tmp_path, data=data)
 
 
 def specs(encoder_folder):
     return {
         "encoder": Encoder(
-            model=str(encoder_folder), num_epochs=6, batch_size=16, learning_rate=1e-3, precision="fp32"
+            model=str(encoder_folder), num_epochs=15, batch_size=16, learning_rate=1e-3, precision="fp32"
         ),
         "scratch cnn": Scratch(
             width=64, filters=64, num_epochs=20, batch_size=16, precision="fp32", vocabulary_size=300

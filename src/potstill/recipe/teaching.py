@@ -116,6 +116,7 @@ def _prepare(recipe: Recipe, data: Data, run_folder: Path, device: str, progress
         labelled=data.train,
         dev=dev,
         unlabelled=data.unlabelled,
+        test=data.test,
         folder=stage(run_folder, "teacher", ingredients).folder,
         seed=recipe.seed,
         device=device,

@@ -19,6 +19,7 @@ class TeacherContext:
         labelled: rows that a teacher trained here may learn from.
         dev: labelled rows that choose and calibrate; never trained on.
         unlabelled: rows that it will be asked about besides.
+        test: rows that it will be asked about last, to be judged; never trained on.
         folder: where it may keep checkpoints; the same folder on a rerun.
         seed: of everything random.
         device: `cpu`, `cuda` or `mps`.
@@ -29,6 +30,7 @@ class TeacherContext:
     labelled: Rows
     dev: Rows
     unlabelled: Rows
+    test: Rows
     folder: Path
     seed: int
     device: str
