@@ -41,7 +41,14 @@ def toy_tokenizer():
     """A WordPiece tokenizer of the words above and single characters, the same on every call."""
     words = sorted({*FILLER, *(word for group in WORDS.values() for word in group)})
     characters = [*string.ascii_lowercase, *string.digits]
-    pieces = [*SPECIAL_PIECES, *characters, *(f"##{c}" for c in characters), *(w for w in words if len(w) > 1)]
+    pieces = [
+        *SPECIAL_PIECES,
+        *characters,
+        *(f"##{c}" for c in characters),
+        *(w for w in words if len(w) > 1),
+        "zebra",
+        "##quux",
+    ]
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()

@@ -16,7 +16,7 @@ import numpy as np
 
 from potstill.data import DataOptions, Rows
 from potstill.errors import MissingExtraError
-from potstill.recipe import Controls, Recipe, Run, run
+from potstill.recipe import Controls, Recipe, Reference, Run, run
 from potstill.students import PixelCnn, StudentContext
 from potstill.teachers import Ready, TeacherContext
 from potstill.teachers.fit import fit
@@ -93,7 +93,7 @@ def demo(out: Path, *, seed: int = 0, language: str = "en", progress: Progress |
             "test": digits.test,
             "unlabelled": {"picture": digits.pool["picture"]},
         },
-        reference=("control, all labels", pool),
+        reference=Reference(title="control, all labels", rows=pool),
         store=out / "store",
         device="cpu",
         language=language,

@@ -22,8 +22,8 @@ def main(args: argparse.Namespace) -> Result:
     """Copies the bundle of that precision, which the run made and measured, with the run's evaluation in it."""
     import json
 
-    from potstill.recipe.run import RESULT, rebundle
-    from potstill.runtime import load
+    from potstill.recipe.run import RESULT
+    from potstill.recipe.shipping import rebundle
     from potstill.runtime.bundle import size_of
 
     source = args.run / "contenders" / "student" / TARGETS[args.target]
@@ -33,7 +33,7 @@ def main(args: argparse.Namespace) -> Result:
         )
     target = args.out or args.run / "exports" / args.target
     result = json.loads((args.run / RESULT).read_bytes())
-    digest = rebundle(source, load(source), target, result)
+    digest = rebundle(source, target, result)
     num_bytes = size_of(target)
     data = {"bundle": str(target), "bundle_digest": digest, "target": args.target, "size_bytes": num_bytes}
     return Result(data, f"{target} ({size(num_bytes)})")

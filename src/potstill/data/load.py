@@ -16,7 +16,7 @@ from potstill.data.guess import guess_label, guess_text
 from potstill.data.labels import encode_labels, field_values, infer_schema, narrow, narrow_labels
 from potstill.data.options import DataOptions
 from potstill.data.readers import read_table
-from potstill.data.rows import Rows
+from potstill.data.rows import Rows, joined
 from potstill.data.splits import stratified_split
 from potstill.data.table import Table, as_table
 from potstill.errors import DataError
@@ -226,22 +226,9 @@ def _unlabelled(
         parts.append(_rows(table, {}, schema, replace(options, label=()), findings, carry))
     if len(blank):
         findings.append(Finding("no_label", {"source": blank.source, "count": len(blank)}))
-    joined = parts[-1] if len(parts[0]) == 0 else _joined(parts)
-    repeats, _ = find_repeats(joined)
-    return joined.take(np.setdiff1d(np.arange(len(joined)), repeats))
-
-
-def _joined(parts: Sequence[Rows]) -> Rows:
-    if len(parts) == 1:
-        return parts[0]
-    names = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
-    return Rows(
-        inputs=[value for part in parts for value in part.inputs],
-        labels=np.concatenate([part.labels for part in parts]),
-        line_numbers=np.concatenate([part.line_numbers for part in parts]),
-        source=parts[-1].source,
-        columns={name: [value for part in parts for value in part.columns[name]] for name in names},
-    )
+    rows = parts[-1] if len(blank) == 0 else joined(parts)
+    repeats, _ = find_repeats(rows)
+    return rows.take(np.setdiff1d(np.arange(len(rows)), repeats))
 
 
 def _split_dev(train: Rows, options: DataOptions, seed: int) -> tuple[Rows, Rows]:

@@ -64,3 +64,15 @@ class Rows:
         """Rows without labels."""
         labels = np.full((len(inputs), schema.num_columns), UNLABELLED, np.int32)
         return cls(inputs=inputs, labels=labels, line_numbers=np.arange(1, len(inputs) + 1), source=source)
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """The rows of several tables one after the other; columns that all of them have stay."""
+    names = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
+    return Rows(
+        inputs=[value for part in parts for value in part.inputs],
+        labels=np.concatenate([part.labels for part in parts]),
+        line_numbers=np.concatenate([part.line_numbers for part in parts]),
+        source=parts[-1].source,
+        columns={name: [value for part in parts for value in part.columns[name]] for name in names},
+    )

@@ -62,3 +62,11 @@ def binomial_p(fewer: int, total: int) -> float:
     ]
     highest = max(logs)
     return min(1.0, 2 * math.exp(highest) * math.fsum(math.exp(value - highest) for value in logs))
+
+
+def paired_interval(difference_N: FloatArray, *, seed: int) -> Interval:
+    """Bootstrap interval of the mean of row-wise differences, such as those of several seeds on average."""
+    distinct_K, counts_K = np.unique(np.round(difference_N, 9), return_counts=True)
+    random = np.random.default_rng(seed)
+    drawn_RK = random.multinomial(len(difference_N), counts_K / len(difference_N), size=NUM_RESAMPLES)
+    return interval(drawn_RK @ distinct_K / len(difference_N))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,14 @@ def hold_contest(
 
 
 def run_trial(
-    name: str, builder: StudentBuilder, trial: Trial, lesson: Lesson, ground: Ground, *, seed: int
+    name: str,
+    builder: StudentBuilder,
+    trial: Trial,
+    lesson: Lesson,
+    ground: Ground,
+    *,
+    seed: int,
+    stop_after: int | None = None,
 ) -> TrialResult:
     """Trains one setting; a trial that was finished before is loaded."""
     ingredients = {
@@ -122,12 +129,13 @@ def run_trial(
         "training": {n: getattr(ground.training, n) for n in ground.training.__dataclass_fields__},
         "precision": ground.precision,
         "seed": seed,
+        "stop_after": stop_after,
     }
     folder = stage(ground.run_folder, name, ingredients).folder
     student = builder.build(ground.context, dropout=trial.dropout)
     task = _task(student, trial, lesson, ground, seed)
-    plan = _plan(trial, len(lesson.inputs), ground, seed)
-    ground.progress.stage(f"{name}: {trial.name}", plan.num_steps)
+    plan = replace(_plan(trial, ground, seed), stop_after=stop_after)
+    ground.progress.stage(f"{name}: {trial.name}", stop_after or plan.num_steps)
     error = ""
     state = TrainingState()
     try:
@@ -203,7 +211,7 @@ def terms(trial: Trial, training: Training) -> list[Term]:
     return [term for term in found if term.weight > 0]
 
 
-def _plan(trial: Trial, num_rows: int, ground: Ground, seed: int) -> Plan:
+def _plan(trial: Trial, ground: Ground, seed: int) -> Plan:
     training = ground.training
     return Plan(
         num_steps=trial.num_steps,

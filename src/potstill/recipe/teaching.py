@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from potstill.data import Data, Rows
+from potstill.data import Data, Rows, joined
 from potstill.errors import ConfigurationError, DataError
 from potstill.files import digest
 from potstill.recipe.contest import Lesson
@@ -18,7 +18,7 @@ from potstill.signals import Capture, Store, capture, project
 from potstill.teachers import TeacherContext
 from potstill.teachers.gate import check_gate
 from potstill.teachers.trained import TrainedTeacher
-from potstill.types import FloatArray, Input, IntArray, Progress, Teacher
+from potstill.types import UNLABELLED, FloatArray, Input, IntArray, LabelSchema, Progress, Teacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class Teaching:
         dev: labelled dev rows of the service.
         scope_dev: dev rows with those marked out of scope, for the threshold.
         test: test rows of the service, with those marked out of scope.
+        schema: of the service.
         student: what the student learns from.
         control: what control and baseline learn from.
         dev_logits: the teacher's, on `scope_dev`, in the service's classes.
@@ -49,6 +50,7 @@ class Teaching:
     dev: Rows
     scope_dev: Rows
     test: Rows
+    schema: LabelSchema
     student: Lesson
     control: Lesson
     dev_logits: FloatArray
@@ -56,33 +58,43 @@ class Teaching:
     num_unknown_test: int
 
 
-def teach(recipe: Recipe, data: Data, run_folder: Path, store: Store, *, device: str, progress: Progress) -> Teaching:
+def teach(
+    recipe: Recipe,
+    data: Data,
+    run_folder: Path,
+    store: Store,
+    *,
+    device: str,
+    progress: Progress,
+    is_last: bool,
+    with_dev: bool = False,
+) -> Teaching:
     """Prepares the teacher and asks it about every row of the run.
+
+    Args:
+        recipe: of the run.
+        data: of the run.
+        run_folder: of the run.
+        store: of answers.
+        device: where to train.
+        progress: where it says how far it is.
+        is_last: ask about the test rows too.
+        with_dev: teach the dev rows as well, once they have chosen; nothing is chosen on them then.
 
     Raises:
         GateError: it is not good enough.
         TeacherUnavailableError, BudgetError: what was answered so far is kept.
     """
-    teacher = _prepare(recipe, data, run_folder, device, progress)
-    train, scope_dev, test = (data.in_service(rows) for rows in (data.train, data.dev, data.test))
+    rows = _merged(data) if with_dev else data
+    teacher = _prepare(recipe, rows, data.digest, run_folder, device, progress)
+    train, scope_dev, test = (rows.in_service(part) for part in (rows.train, rows.dev, rows.test))
     dev = scope_dev.take(np.flatnonzero((scope_dev.labels >= 0).any(1)))
-    parts = [data.dev, train, data.unlabelled, scope_dev, test]
-    answered = _Answered(teacher, parts, store, progress)
-    gate_logits, gate_known = answered.of(0)
-    labelled = data.dev.labels[gate_known]
-    minimum = getattr(recipe.teacher, "minimum_accuracy", None)
-    reached = check_gate(gate_logits[gate_known], labelled, data.full_schema, minimum)
-    train_logits, train_known = project(answered.of(1)[0], data.full_schema, data.schema)
-    pool_logits, pool_known = project(answered.of(2)[0], data.full_schema, data.schema)
-    train_known &= answered.of(1)[1]
-    pool_known &= answered.of(2)[1]
-    pool = data.unlabelled.take(np.flatnonzero(pool_known))
-    inputs = [*train.inputs, *pool.inputs]
-    labels = np.concatenate([train.labels, np.full((len(pool), data.schema.num_columns), -1, np.int32)])
-    logits = np.concatenate([train_logits, pool_logits[pool_known]])
-    known = np.concatenate([train_known, np.ones(len(pool), bool)])
+    judged = test if is_last else test.take(np.arange(0))
+    answered = _Answered(teacher, [rows.dev, train, rows.unlabelled, scope_dev, judged], store, progress)
+    reached = float("nan") if with_dev else _gate(recipe, rows, *answered.of(0))
+    inputs, labels, logits, known = _lesson_rows(rows, train, answered.of(1), answered.of(2))
     identity_digest = digest(teacher.identity())
-    key = digest([data.digest, identity_digest, digest(logits.tobytes()), recipe.training.embedding_loss])
+    key = [data.digest, with_dev, identity_digest, digest(logits.tobytes()), recipe.training.embedding_loss]
     return Teaching(
         teacher=teacher,
         capture=answered.capture,
@@ -92,25 +104,59 @@ def teach(recipe: Recipe, data: Data, run_folder: Path, store: Store, *, device:
         dev=dev,
         scope_dev=scope_dev,
         test=test,
+        schema=data.schema,
         student=Lesson(
             inputs=inputs,
             labels=labels,
             teacher_logits=logits,
             known=known,
             teacher_embedding=_embedding(recipe, teacher, inputs),
-            digest=key,
+            digest=digest(key),
         ),
-        control=Lesson(inputs=train.inputs, labels=train.labels, digest=digest([data.digest, "control"])),
+        control=Lesson(inputs=train.inputs, labels=train.labels, digest=digest([data.digest, with_dev, "control"])),
         dev_logits=project(answered.of(3)[0], data.full_schema, data.schema)[0],
         test_logits=project(answered.of(4)[0], data.full_schema, data.schema)[0],
         num_unknown_test=int((~answered.of(4)[1]).sum()),
     )
 
 
-def _prepare(recipe: Recipe, data: Data, run_folder: Path, device: str, progress: Progress) -> Teacher:
-    labelled = (data.dev.labels >= 0).any(1)
-    dev = data.dev.take(np.flatnonzero(labelled))
-    ingredients = {"data": data.digest, "teacher": recipe.teacher.config(), "seed": recipe.seed, "device": device}
+def _merged(data: Data) -> Data:
+    """The dev rows among the training rows; what is out of scope stays apart."""
+    inside = (data.dev.labels >= 0).any(1)
+    train = joined([data.train, data.dev.take(np.flatnonzero(inside))])
+    return replace(data, train=train, dev=data.dev.take(np.flatnonzero(~inside)))
+
+
+def _gate(recipe: Recipe, data: Data, logits: FloatArray, known: IntArray) -> float:
+    minimum = getattr(recipe.teacher, "minimum_accuracy", None)
+    return check_gate(logits[known], data.dev.labels[known], data.full_schema, minimum)
+
+
+def _lesson_rows(
+    data: Data, train: Rows, of_train: tuple[FloatArray, IntArray], of_pool: tuple[FloatArray, IntArray]
+) -> tuple[list[Input], IntArray, FloatArray, IntArray]:
+    """Inputs, labels, the teacher's logits and whether they are known: training rows, then what was answered."""
+    train_logits, train_known = project(of_train[0], data.full_schema, data.schema)
+    pool_logits, pool_known = project(of_pool[0], data.full_schema, data.schema)
+    pool_known = pool_known & of_pool[1]
+    pool = data.unlabelled.take(np.flatnonzero(pool_known))
+    labels = np.concatenate([train.labels, np.full((len(pool), data.schema.num_columns), UNLABELLED, np.int32)])
+    logits = np.concatenate([train_logits, pool_logits[pool_known]])
+    known = np.concatenate([train_known & of_train[1], np.ones(len(pool), bool)])
+    return [*train.inputs, *pool.inputs], labels, logits, known
+
+
+def _prepare(
+    recipe: Recipe, data: Data, data_digest: str, run_folder: Path, device: str, progress: Progress
+) -> Teacher:
+    dev = data.dev.take(np.flatnonzero((data.dev.labels >= 0).any(1)))
+    ingredients = {
+        "data": data_digest,
+        "num_labelled": len(data.train),
+        "teacher": recipe.teacher.config(),
+        "seed": recipe.seed,
+        "device": device,
+    }
     context = TeacherContext(
         schema=data.full_schema,
         labelled=data.train,

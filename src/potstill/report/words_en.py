@@ -137,7 +137,14 @@ WORDS = {
     "classes_without_rows": "{count} classes of {field} have no training row left after the splits: {classes}.",
     "unknown_test": "The teacher gave no usable answer to {count} test rows; they count as wrong.",
     "small_dev": "Dev has only {count} rows, so the choice of settings and the temperature are rough.",
-    "seeds": "Test accuracy of student / control for {count} seeds: {pairs}.",
+    "refitted": (
+        "Once dev had chosen, teacher, student and controls were trained again with its {count} rows among the "
+        "labelled ones; temperatures and thresholds come from the round before."
+    ),
+    "seeds": (
+        "Test accuracy of student / control for {count} seeds: {pairs}. On average {difference} points [{low}, "
+        "{high}]; the interval covers neither the draw of labels nor the teacher's seed."
+    ),
     "student_named": "The recipe names {kind}.",
     "student_default": "{kind} is the default: the most accurate per byte and per millisecond in our experiments.",
     "candidate_fits": "{name}: {size_bytes:,} bytes, {latency_ms} ms. It fits, and is the strongest that does.",

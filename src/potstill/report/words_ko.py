@@ -133,7 +133,14 @@ WORDS = {
     "classes_without_rows": "나눈 뒤 {field}의 클래스 {count}개에 학습 데이터가 남지 않았습니다: {classes}.",
     "unknown_test": "교사 모델이 시험 데이터 {count}개에 쓸 수 있는 답을 주지 않아 틀린 것으로 셌습니다.",
     "small_dev": "개발 데이터가 {count}개뿐이라 설정 선택과 온도가 정밀하지 않습니다.",
-    "seeds": "시드 {count}개의 시험 정확도(학생 모델 / 대조군): {pairs}.",
+    "refitted": (
+        "개발 데이터로 고른 뒤, 그 {count}개도 라벨 있는 데이터에 넣어 교사 모델, 학생 모델, 대조군을 다시 학습했습니다. 온도와 문턱값은 "
+        "그 전 단계에서 구한 것입니다."
+    ),
+    "seeds": (
+        "시드 {count}개의 시험 정확도(학생 모델 / 대조군): {pairs}. 평균 {difference}점 [{low}, {high}]. 이 구간은 라벨 추출과 교사 "
+        "모델의 시드를 포함하지 않습니다."
+    ),
     "student_named": "레시피가 {kind:을} 지정합니다.",
     "student_default": "{kind:이} 기본값입니다. 우리 실험에서 바이트와 밀리초당 정확도가 가장 높았습니다.",
     "candidate_fits": "{name}: {size_bytes:,}바이트, {latency_ms} ms. 예산 안이며, 그런 후보 가운데 가장 강합니다.",

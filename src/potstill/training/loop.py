@@ -46,6 +46,7 @@ class Plan:
         max_gradient_norm: gradients are clipped to this norm.
         evaluate_every: steps between evaluations on dev.
         patience: evaluations without a better score before it stops; None never stops early.
+        stop_after: steps after which it stops, on the schedule of `num_steps`; None goes to the end.
         precision: `fp32` or `bf16` (autocast).
         seed: of order and dropout.
         num_threads: of torch.
@@ -62,6 +63,7 @@ class Plan:
     max_gradient_norm: float = 1.0
     evaluate_every: int
     patience: int | None = None
+    stop_after: int | None = None
     precision: str = "fp32"
     seed: int = 0
     num_threads: int = 1
@@ -181,7 +183,7 @@ class _Run:
             step, positions = next(stream)
             self._step(step, positions)
             self.state.step = step + 1
-            if self.state.step % self.plan.evaluate_every == 0 or self.state.step == self.plan.num_steps:
+            if self.state.step % self.plan.evaluate_every == 0 or self.state.step == self._last_step():
                 self._evaluate()
             if time.monotonic() - saved_at > self.plan.checkpoint_every_s and not self.state.finished:
                 self.save()
@@ -248,7 +250,10 @@ class _Run:
         else:
             state.num_bad += 1
         exhausted = self.plan.patience is not None and state.num_bad >= self.plan.patience and not math.isnan(score)
-        state.finished = exhausted or state.step >= self.plan.num_steps
+        state.finished = exhausted or state.step >= self._last_step()
+
+    def _last_step(self) -> int:
+        return min(self.plan.num_steps, self.plan.stop_after or self.plan.num_steps)
 
     def save(self) -> None:
         """Writes a checkpoint."""

@@ -32,6 +32,8 @@ class Training:
         embedding_loss: compare pooled features with the teacher's besides (`cosine` or `relational`), for a teacher
             that has them.
         embedding_weight: weight of the embedding loss.
+        refit: once dev has chosen, train teacher, student and controls again with the dev rows among the labelled ones.
+            `auto` does so where labels are few beside the pool, and each of them counts.
         num_trials: settings tried on dev; student, control and baseline get the same number.
         patience: evaluations on dev without a better NLL before a trial stops early.
         precision: `auto` times fp32 and bf16 once and takes the faster.
@@ -51,6 +53,7 @@ class Training:
     distillation_loss: Literal["forward_kl", "dist"] = "forward_kl"
     embedding_loss: Literal["none", "cosine", "relational"] = "none"
     embedding_weight: float = 1.0
+    refit: Literal["auto", "yes", "no"] = "auto"
     num_trials: int = 3
     patience: int = 4
     precision: Literal["auto", "fp32", "bf16"] = "auto"
