@@ -39,7 +39,7 @@ def test_distill_in_one_call(tmp_path, encoder_folder, monkeypatch):
     monkeypatch.setenv("POTSTILL_STORE", str(tmp_path / "store"))
     done = potstill.distill(
         columns(sentences(160)),
-        teacher=Encoder(model=str(encoder_folder), num_epochs=3, learning_rate=1e-3, precision="fp32"),
+        teacher=Encoder(model=str(encoder_folder), num_epochs=3, learning_rate=1e-3, precision="fp32", num_threads=1),
         training=Training(num_epochs=3, num_trials=1, precision="fp32"),
         out=tmp_path / "out",
         dev_share=0.2,

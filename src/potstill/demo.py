@@ -107,7 +107,7 @@ def train_teacher(digits: Digits, folder: Path, progress: Progress) -> TrainedTe
     held = len(rows) // 10
     labelled, dev = rows.take(np.arange(held, len(rows))), rows.take(np.arange(held))
     schema = LabelSchema.from_json([{"name": "digit", "classes": CLASSES, "multi": False}])
-    context = StudentContext(schema=schema, transfer_inputs=labelled.inputs, encoder=None, folder=folder, seed=0)
+    context = StudentContext(schema=schema, transfer_inputs=labelled.inputs, encoder=None, seed=0)
     network = PixelCnn(filters=32, hidden=256).build(context, dropout=0.3)
     plan = Plan(num_steps=400, batch_size=64, learning_rate=2e-3, evaluate_every=40, seed=0)
     setting = TeacherContext(

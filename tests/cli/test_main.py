@@ -139,7 +139,7 @@ def test_distill_report_export_and_runs(tmp_path, capsys, monkeypatch, encoder_f
     monkeypatch.setenv("POTSTILL_STORE", str(tmp_path / "store"))
     write_csv(tmp_path / "train.csv", sentences(160))
     quick = ["--set", "training.epochs=3", "--set", "training.num_trials=1", "--set", "training.precision=fp32"]
-    quick += ["--set", "teacher.num_epochs=3", "--set", "teacher.learning_rate=1e-3"]
+    quick += ["--set", "teacher.num_epochs=3", "--set", "teacher.learning_rate=1e-3", "--set", "teacher.num_threads=1"]
     command = ["distill", "train.csv", "--teacher", str(encoder_folder), "--out", "runs/one", "-q", "--json", *quick]
     assert main(command) == 0
     first = last_json(capsys)

@@ -30,7 +30,7 @@ def recipe_of(encoder_folder, **changes):
     values = {
         "data": potstill.DataOptions(text="text", label=("label",)),
         "teacher": Encoder(
-            model=str(encoder_folder), num_epochs=15, batch_size=16, learning_rate=1e-3, precision="fp32"
+            model=str(encoder_folder), num_epochs=15, batch_size=16, learning_rate=1e-3, precision="fp32", num_threads=1
         ),
         "student": Cnn(width=16, narrow_filters=16, wide_filters=8),
         "training": Training(num_epochs=6, num_trials=2, precision="fp32", batch_size=32, learning_rate=1e-2),

@@ -1,6 +1,3 @@
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -10,6 +7,7 @@ from potstill.exporters.bundle import BundleFacts, make_bundle, trace
 from potstill.exporters.onnx import quantize
 from potstill.students import Cnn, Encoder, Linear, PixelCnn, Static, StudentContext
 from potstill.students.wordpiece import find_encoder
+from potstill.testing import check_exporter, check_student
 from potstill.types import Field, LabelSchema
 from tests.toys import sentences
 
@@ -31,7 +29,6 @@ def context(kind, encoder_folder, **changes):
         "schema": SCHEMA,
         "transfer_inputs": inputs,
         "encoder": find_encoder(str(encoder_folder)) if encoder_folder else None,
-        "folder": Path(tempfile.mkdtemp()),
         "seed": 0,
     }
     return StudentContext(**{**values, **changes})
@@ -42,21 +39,8 @@ def parameters(student):
 
 
 @pytest.mark.parametrize("kind", BUILDERS)
-def test_the_same_seed_builds_the_same_student(kind, encoder_folder):
-    one, other = (BUILDERS[kind].build(context(kind, encoder_folder), dropout=0.1) for _ in range(2))
-    assert torch.equal(parameters(one), parameters(other))
-    assert one.preprocessor.to_json() == other.preprocessor.to_json()
-
-
-@pytest.mark.parametrize("kind", ["cnn", "static"])
-def test_training_one_student_leaves_the_next_one_alone(kind, encoder_folder):
-    """The start is cached; it must not be the tensor that is trained."""
-    first = BUILDERS[kind].build(context(kind, encoder_folder), dropout=0.0)
-    before = parameters(first)
-    with torch.no_grad():
-        for parameter in first.module.parameters():
-            parameter.add_(1.0)
-    assert torch.equal(parameters(BUILDERS[kind].build(context(kind, encoder_folder), dropout=0.0)), before)
+def test_the_contract(kind, encoder_folder):
+    check_student(BUILDERS[kind], context(kind, encoder_folder))
 
 
 @pytest.mark.parametrize("kind", BUILDERS)
@@ -68,12 +52,13 @@ def test_a_bundle_predicts_what_the_network_predicts(kind, precision, encoder_fo
         for parameter in student.module.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
     inputs = PICTURES if kind == "pixel_cnn" else [*TEXTS, "x", "one two three four five six seven " * 9]
-    model = make_bundle(
-        tmp_path / "b", student, trace(student, inputs[0]), precision, BundleFacts(temperatures=[1.0]), inputs
-    )
-    expected = student.logits(inputs)
-    limit = 1e-4 if precision == "fp32" else 0.05
-    assert np.abs(model.logits(inputs) - expected).max() < limit * max(1.0, np.abs(expected).max())
+
+    def export(student, folder):
+        return make_bundle(
+            folder, student, trace(student, inputs[0]), precision, BundleFacts(temperatures=[1.0]), inputs
+        )
+
+    check_exporter(export, student, inputs, tmp_path, tolerance=1e-4 if precision == "fp32" else 0.05)
 
 
 def test_int8_weights_are_about_a_quarter(encoder_folder):

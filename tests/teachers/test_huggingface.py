@@ -4,7 +4,7 @@ import pytest
 from potstill.errors import DataError, TeacherUnavailableError
 from potstill.teachers import HuggingFace
 from potstill.teachers.huggingface import match_labels
-from potstill.testing.check_teacher import check_teacher
+from potstill.testing import check_teacher
 from tests.teachers.contexts import make_context
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

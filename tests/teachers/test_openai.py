@@ -13,7 +13,7 @@ from potstill.signals import Store, capture
 from potstill.teachers import OpenAI
 from potstill.teachers.openai_client import _retry_after
 from potstill.teachers.openai_request import RefusedError, label_masses, read_reply
-from potstill.testing.check_teacher import check_teacher
+from potstill.testing import check_teacher
 from potstill.types import Field, LabelSchema, Silent
 from tests.teachers.contexts import make_context
 from tests.teachers.server import Server, label_of, reply

@@ -3,7 +3,7 @@ import pytest
 
 from potstill.errors import ConfigurationError, DataError
 from potstill.teachers import Ensemble, Recorded
-from potstill.testing.check_teacher import check_teacher
+from potstill.testing import check_teacher
 from tests.teachers.contexts import make_context
 from tests.toys import columns, sentences
 

@@ -19,13 +19,19 @@ def context(tmp_path, data):
 def specs(encoder_folder):
     return {
         "encoder": Encoder(
-            model=str(encoder_folder), num_epochs=15, batch_size=16, learning_rate=1e-3, precision="fp32"
+            model=str(encoder_folder), num_epochs=15, batch_size=16, learning_rate=1e-3, precision="fp32", num_threads=1
         ),
         "scratch cnn": Scratch(
-            width=64, filters=64, num_epochs=20, batch_size=16, precision="fp32", vocabulary_size=300
+            width=64, filters=64, num_epochs=20, batch_size=16, precision="fp32", num_threads=1, vocabulary_size=300
         ),
         "scratch transformer": Scratch(
-            architecture="transformer", width=64, num_layers=1, num_epochs=6, batch_size=16, precision="fp32"
+            architecture="transformer",
+            width=64,
+            num_layers=1,
+            num_epochs=20,
+            batch_size=16,
+            precision="fp32",
+            num_threads=1,
         ),
     }
 

@@ -42,6 +42,9 @@ def measure_latency(
         for name, (predict, run) in calls.items():
             if i >= 30 and whole[name][0] > SLOW_S:
                 continue
+            if not whole[name] or whole[name][0] <= SLOW_S:
+                # The model before may have emptied the caches; whoever comes after it must not pay for that.
+                predict(value)
             whole[name].append(_time(predict, value, clock))
             model[name].append(_time(run, value, clock))
     return {

@@ -75,7 +75,6 @@ def make_ground(
         schema=teaching.schema,
         transfer_inputs=teaching.student.inputs,
         encoder=recipe.teacher.pretrained() if isinstance(recipe.teacher, Encoder) else None,
-        folder=out / "tokenizers",
         seed=seed,
     )
     return Ground(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -41,14 +40,12 @@ class StudentContext:
         transfer_inputs: the inputs that the student will learn from; they decide its vocabulary.
         encoder: the pretrained encoder that the run knows, before any training on the labels: the start that student
             and control share. None for data without one.
-        folder: where a tokenizer that has to be learned is kept; the same folder on a rerun.
         seed: of the initial weights.
     """
 
     schema: LabelSchema
     transfer_inputs: Sequence[Input]
     encoder: PretrainedEncoder | None
-    folder: Path
     seed: int
 
 

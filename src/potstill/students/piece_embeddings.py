@@ -16,7 +16,7 @@ import torch
 from potstill.runtime.preprocess import TextTokens
 from potstill.students.base import StudentContext
 from potstill.students.bert import load_bert, mean_pool
-from potstill.students.tokenizer import settled_tokenizer
+from potstill.students.tokenizer import learn_tokenizer
 from potstill.students.wordpiece import PretrainedEncoder, TrimmedVocabulary, piece_counts, trim_vocabulary
 from potstill.types import FloatArray, Input
 
@@ -42,7 +42,7 @@ def piece_embeddings(context: StudentContext, *, width: int, max_length: int, vo
     texts = [str(text) for text in context.transfer_inputs]
     if context.encoder is not None:
         return _from_encoder(context.encoder, tuple(texts), width, max_length)
-    tokenizer_json = settled_tokenizer(context.folder, texts, vocabulary_size=vocabulary_size)
+    tokenizer_json = _learned(tuple(texts), vocabulary_size)
     from tokenizers import Tokenizer
 
     random = np.random.default_rng(context.seed)
@@ -50,6 +50,11 @@ def piece_embeddings(context: StudentContext, *, width: int, max_length: int, vo
     table_VD = random.normal(0, 0.5, (size, width)).astype(np.float32)
     table_VD[0] = 0
     return PieceEmbeddings(tokenizer_json=tokenizer_json, table_VD=table_VD)
+
+
+@lru_cache(maxsize=4)
+def _learned(texts: tuple[str, ...], vocabulary_size: int) -> str:
+    return learn_tokenizer(texts, vocabulary_size=vocabulary_size)
 
 
 # The same start serves every trial of student and control, so it is made once in a process.

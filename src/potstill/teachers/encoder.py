@@ -16,7 +16,7 @@ from potstill.students.bert import load_bert
 from potstill.students.classifier import EncoderClassifier, prototype_head, set_head
 from potstill.students.wordpiece import PretrainedEncoder, TrimmedVocabulary, find_encoder, trim_vocabulary
 from potstill.teachers.base import TeacherContext
-from potstill.teachers.fit import fit, settled_precision
+from potstill.teachers.fit import fit, settled_precision, usual_threads
 from potstill.teachers.trained import TrainedTeacher
 from potstill.training.batches import steps_per_epoch
 from potstill.training.loop import Plan
@@ -41,6 +41,7 @@ class Encoder:
         dropout: of the encoder's outputs.
         max_length: pieces of a text that are read.
         precision: `auto` times fp32 and bf16 once and takes the faster.
+        num_threads: of torch while it trains and answers; 0 takes the machine's cores, four at most.
         minimum_accuracy: on dev, below which nothing is distilled; None asks only for more than the largest class.
     """
 
@@ -53,6 +54,7 @@ class Encoder:
     dropout: float = 0.1
     max_length: int = 64
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    num_threads: int = 0
     minimum_accuracy: float | None = None
 
     def __post_init__(self) -> None:
@@ -112,6 +114,7 @@ class Encoder:
             evaluate_every=per_epoch,
             precision=precision,
             seed=seed,
+            num_threads=self.num_threads or usual_threads(),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from potstill.files import canonical_json, write_atomic
@@ -39,3 +40,9 @@ def settled_precision(folder: Path, wish: str, device: str) -> str:
     precision = probe_precision(device) if wish == "auto" else wish
     write_atomic(path, canonical_json({"precision": precision}))
     return precision
+
+
+def usual_threads() -> int:
+    """Threads for a large network: the cores that this process may use, four at most."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(available, 4)

@@ -14,9 +14,9 @@ from potstill.students.base import Student
 from potstill.students.bert import Bert, BertShape
 from potstill.students.classifier import EncoderClassifier
 from potstill.students.cnn import TextCnn
-from potstill.students.tokenizer import settled_tokenizer
+from potstill.students.tokenizer import learn_tokenizer
 from potstill.teachers.base import TeacherContext
-from potstill.teachers.fit import fit, settled_precision
+from potstill.teachers.fit import fit, settled_precision, usual_threads
 from potstill.teachers.trained import TrainedTeacher
 from potstill.training.batches import steps_per_epoch
 from potstill.training.loop import Plan
@@ -40,6 +40,7 @@ class Scratch:
         word_dropout: share of pieces replaced by padding.
         max_length: pieces of a text that are read.
         precision: `auto` times fp32 and bf16 once and takes the faster.
+        num_threads: of torch while it trains and answers; 0 takes the machine's cores, four at most.
         minimum_accuracy: on dev, below which nothing is distilled; None asks only for more than the largest class.
     """
 
@@ -56,6 +57,7 @@ class Scratch:
     word_dropout: float = 0.1
     max_length: int = 64
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    num_threads: int = 0
     minimum_accuracy: float | None = None
 
     def __post_init__(self) -> None:
@@ -75,7 +77,7 @@ class Scratch:
         """Trains, or loads what was trained before in the same folder."""
         precision = settled_precision(context.folder, self.precision, context.device)
         texts = [str(text) for text in context.labelled.inputs]
-        tokenizer_json = settled_tokenizer(context.folder, texts, vocabulary_size=self.vocabulary_size)
+        tokenizer_json = learn_tokenizer(texts, vocabulary_size=self.vocabulary_size)
         tokens = TextTokens(tokenizer_json=tokenizer_json, max_length=self.max_length)
         module = self._network(tokenizer_json, context.schema.num_logits, context.seed)
         student = Student(module=module, preprocessor=tokens, schema=context.schema)
@@ -112,4 +114,5 @@ class Scratch:
             patience=4,
             precision=precision,
             seed=seed,
+            num_threads=self.num_threads or usual_threads(),
         )
