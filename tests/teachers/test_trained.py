@@ -90,3 +90,31 @@ def test_the_gate():
     assert check_gate(lazy, labels, SCHEMA, 0.8) == pytest.approx(0.8)
     with pytest.raises(GateError, match=r"minimum_accuracy"):
         check_gate(lazy, labels, SCHEMA, 0.9)
+
+
+def test_cross_fitting_answers_a_row_by_a_teacher_that_never_saw_it(encoder_folder, tmp_path):
+    from dataclasses import replace
+
+    from potstill.data.rows import row_digest
+    from potstill.testing import check_teacher
+
+    data = load_data(DataOptions(), tables={"train": columns(sentences(160))})
+    spec = replace(specs(encoder_folder)["encoder"], num_folds=3, num_epochs=4)
+    teacher = spec.prepare(context(tmp_path, data))
+    logits = answers_of(teacher, data.train.inputs)
+    for i in range(0, len(data.train), 17):
+        value = data.train.inputs[i]
+        owner = teacher.members[teacher.held[row_digest(value)]]
+        np.testing.assert_allclose(logits[i], answers_of(owner, [value])[0], atol=1e-4)
+    mean = np.mean([answers_of(member, data.test.inputs) for member in teacher.members], axis=0)
+    np.testing.assert_allclose(answers_of(teacher, data.test.inputs), mean, atol=1e-4)
+    check_teacher(spec, context(tmp_path, data))
+
+
+def test_folds_hold_every_label():
+    from potstill.data.splits import fold_numbers
+
+    data = load_data(DataOptions(), tables={"train": columns(sentences(160))})
+    folds = fold_numbers(data.train.labels, data.train.digests(), 4, seed=0)
+    for fold in range(4):
+        assert np.bincount(data.train.labels[folds == fold, 0], minlength=4).min() >= 6

@@ -18,8 +18,7 @@ def stratified_split(
     Each combination of labels gives its share, at least one row where it has two or more. Combinations with a single
     row are pooled. The order inside is that of a hash of seed and row, so a file in another order splits alike.
     """
-    salt = f"split/{seed}/".encode()
-    keys = np.array([int.from_bytes(hashlib.sha256(salt + d).digest()[:8], "big") for d in digests], np.uint64)
+    keys = _keys(digests, f"split/{seed}/")
     _, strata = np.unique(labels_NL, axis=0, return_inverse=True)
     strata = strata.reshape(-1)
     sizes = np.bincount(strata) if len(strata) else np.zeros(0, np.int64)
@@ -33,3 +32,19 @@ def stratified_split(
             count = min(max(count, 1), len(rows) - 1)
         taken[rows[:count]] = True
     return np.flatnonzero(~taken), np.flatnonzero(taken)
+
+
+def fold_numbers(labels_NL: IntArray, digests: Sequence[bytes], num_folds: int, *, seed: int) -> IntArray:
+    """The fold of each row, 0 to `num_folds` - 1: every combination of labels is dealt out evenly."""
+    keys = _keys(digests, f"folds/{seed}/")
+    _, strata = np.unique(labels_NL, axis=0, return_inverse=True)
+    order = np.lexsort((keys, strata.reshape(-1)))
+    folds = np.empty(len(labels_NL), np.int64)
+    # Dealt out in one go over all strata, so that small ones don't all begin with the same fold.
+    folds[order] = np.arange(len(labels_NL)) % num_folds
+    return folds
+
+
+def _keys(digests: Sequence[bytes], salt: str) -> IntArray:
+    """A number for each row that looks random and follows from its bytes."""
+    return np.array([int.from_bytes(hashlib.sha256(salt.encode() + d).digest()[:8], "big") for d in digests], np.uint64)

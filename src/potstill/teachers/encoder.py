@@ -17,6 +17,7 @@ from potstill.students.classifier import EncoderClassifier, prototype_head, set_
 from potstill.students.wordpiece import PretrainedEncoder, TrimmedVocabulary, find_encoder, trim_vocabulary
 from potstill.teachers.base import TeacherContext
 from potstill.teachers.fit import fit, settled_precision, usual_threads
+from potstill.teachers.folds import FoldTeacher, cross_fit
 from potstill.teachers.trained import TrainedTeacher
 from potstill.training.batches import steps_per_epoch
 from potstill.training.loop import Plan
@@ -41,6 +42,8 @@ class Encoder:
         dropout: of the encoder's outputs.
         max_length: pieces of a text that are read.
         precision: `auto` times fp32 and bf16 once and takes the faster.
+        num_folds: above 1, as many teachers are trained, each without one fold of the labelled rows; it answers those,
+            and the mean of all answers the rest.
         num_threads: of torch while it trains and answers; 0 takes the machine's cores, four at most.
         minimum_accuracy: on dev, below which nothing is distilled; None asks only for more than the largest class.
     """
@@ -54,10 +57,13 @@ class Encoder:
     dropout: float = 0.1
     max_length: int = 64
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    num_folds: int = 1
     num_threads: int = 0
     minimum_accuracy: float | None = None
 
     def __post_init__(self) -> None:
+        if self.num_folds < 1:
+            raise ConfigurationError(f"teacher.num_folds is {self.num_folds}; it must be at least 1")
         if self.batch_size < 2 or self.max_length < 4 or not self.learning_rate > 0:
             raise ConfigurationError(
                 f"teacher: batch_size {self.batch_size} must be at least 2, max_length {self.max_length} at least 4 "
@@ -78,8 +84,13 @@ class Encoder:
             return find_encoder(self.model)
         return find_encoder(default_encoder())
 
-    def prepare(self, context: TeacherContext) -> TrainedTeacher:
+    def prepare(self, context: TeacherContext) -> TrainedTeacher | FoldTeacher:
         """Fine-tunes, or loads what was fine-tuned before in the same folder."""
+        if self.num_folds > 1:
+            return cross_fit(self._train, context, self.num_folds)
+        return self._train(context)
+
+    def _train(self, context: TeacherContext) -> TrainedTeacher:
         encoder = self.pretrained()
         precision = settled_precision(context.folder, self.precision, context.device)
         texts = [str(text) for text in (*context.labelled.inputs, *context.dev.inputs)]

