@@ -15,6 +15,7 @@ from potstill.errors import ConfigurationError, GateError, IntegrityError
 from potstill.recipe import Controls, Gates, Recipe
 from potstill.recipe.run import run
 from potstill.students import Cnn
+from potstill.students import Encoder as EncoderStudent
 from potstill.teachers import Encoder
 from potstill.training.settings import Training
 from tests.toys import columns, sentences
@@ -142,6 +143,24 @@ def test_several_fields_and_several_labels(encoder_folder, tmp_path):
     data = potstill.DataOptions(text="text", label=("label",))
     done = run(recipe_of(encoder_folder, data=data), tmp_path / "m", tables={"train": multi}, store=tmp_path / "store")
     assert isinstance(done.student.predict(["my card"])[0].label, list)
+
+
+def test_features_and_hidden_states_of_the_teacher_can_be_learned_from(encoder_folder, tmp_path):
+    training = Training(
+        num_epochs=12,
+        num_trials=1,
+        precision="fp32",
+        batch_size=32,
+        learning_rate=2e-3,
+        embedding_loss="cosine",
+        hidden_weight=1.0,
+        refit="no",
+    )
+    recipe = recipe_of(encoder_folder, training=training, student=EncoderStudent(layers=(1,)))
+    done = run(recipe, tmp_path / "out", tables=TABLES, store=tmp_path / "store")
+    assert done.result["student"]["accuracy"] > 0.6
+    with pytest.raises(ConfigurationError, match="hidden_weight"):
+        run(recipe_of(encoder_folder, training=training), tmp_path / "b", tables=TABLES, store=tmp_path / "store")
 
 
 PROGRAM = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,9 +33,15 @@ def main(args: argparse.Namespace) -> Result:
     table = read_table(Path(args.source))
     text = recipe.data.text or guess_text(table, taken=recipe.data.label)
     label = recipe.data.label or (guess_label(table, text),)
-    recipe = replace(recipe, data=replace(recipe.data, text=text, label=label))
+    paths = {name: _seen_from(args.out.parent, getattr(recipe.data, name)) for name in ("train", "test", "unlabelled")}
+    recipe = replace(recipe, data=replace(recipe.data, text=text, label=label, **paths))
     write_atomic(args.out, commented_recipe(recipe).encode())
     return Result(
         {"recipe": str(args.out), "text": text, "label": list(label)},
         f"wrote {args.out} (text: {text!r}, label: {', '.join(map(repr, label))})\nnext: potstill check {args.out}",
     )
+
+
+def _seen_from(folder: Path, path: str) -> str:
+    """A recipe's paths are relative to the recipe."""
+    return os.path.relpath(Path.cwd() / path, folder.resolve()) if path and not Path(path).is_absolute() else path

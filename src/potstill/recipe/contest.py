@@ -11,7 +11,16 @@ import numpy as np
 
 from potstill.evaluation.calibration import fit_temperatures
 from potstill.evaluation.metrics import accuracy, nll
-from potstill.losses import CrossEntropy, Dist, EmbeddingCosine, EmbeddingRelational, ForwardKL, HardLabel, Loss
+from potstill.losses import (
+    CrossEntropy,
+    Dist,
+    EmbeddingCosine,
+    EmbeddingRelational,
+    ForwardKL,
+    HardLabel,
+    HiddenMSE,
+    Loss,
+)
 from potstill.recipe.stages import stage
 from potstill.recipe.trials import is_better
 from potstill.students.base import Student, StudentBuilder, StudentContext, encoded_logits
@@ -31,6 +40,7 @@ class Lesson:
         teacher_logits: N x C, None for a contender without a teacher.
         known: N, whether the teacher answered.
         teacher_embedding: N x D, pooled features of the teacher; None where not asked for.
+        teacher_hidden: N x H, pooled hidden states of the teacher; None where not asked for.
         digest: of all of these; part of the key of a trial.
     """
 
@@ -39,6 +49,7 @@ class Lesson:
     teacher_logits: FloatArray | None = None
     known: IntArray | None = None
     teacher_embedding: FloatArray | None = None
+    teacher_hidden: FloatArray | None = None
     digest: str
 
 
@@ -182,6 +193,7 @@ def _task(student: Student, trial: Trial, lesson: Lesson, ground: Ground, seed: 
         teacher_logits=lesson.teacher_logits,
         known=lesson.known,
         teacher_embedding=lesson.teacher_embedding,
+        teacher_hidden=lesson.teacher_hidden,
     )
     return DistillationTask(
         student,
@@ -208,6 +220,7 @@ def terms(trial: Trial, training: Training) -> list[Term]:
     if training.embedding_loss != "none":
         embedding: Loss = EmbeddingCosine() if training.embedding_loss == "cosine" else EmbeddingRelational()
         found.append(Term("embedding", training.embedding_weight, embedding))
+    found.append(Term("hidden", training.hidden_weight, HiddenMSE()))
     return [term for term in found if term.weight > 0]
 
 

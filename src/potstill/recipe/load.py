@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -24,10 +25,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Args:
         path: a YAML file.
-        overrides: `section.option=value` each, with the value as in YAML.
+        overrides: `section.option=value` each, with the value as in YAML; their paths stay relative to the working
+            folder.
 
     Raises:
-        ConfigurationError: holds every problem with file, line and column.
+        ConfigurationError: holds every problem with file, line and column. A file that is no plain YAML is refused
+            before its options are looked at.
     """
     marked = read_yaml(path)
     values = marked.values
@@ -38,7 +41,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         for name in ("train", "test", "unlabelled"):
             if isinstance(data.get(name), str) and data[name]:
                 data[name] = str(path.parent / data[name])
-    return _build(Marked(values, marked.places, marked.keys), overrides, str(path))
+    return _build(marked, overrides, str(path))
 
 
 def build_recipe(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
@@ -51,28 +54,13 @@ def build_recipe(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Re
 
 
 def _build(marked: Marked, overrides: Sequence[str], file: str) -> Recipe:
-    for override in overrides:
-        _apply(marked.values, override)
     builder = _Builder(marked, file)
+    for override in overrides:
+        builder.override(override)
     recipe = builder.recipe()
     if builder.problems or recipe is None:
         raise ConfigurationError(problems=sorted(builder.problems, key=lambda p: (p.line, p.column)))
     return recipe
-
-
-def _apply(values: dict[str, Any], override: str) -> None:
-    """Puts one `section.option=value` into the values, in place."""
-    path, equals, text = override.partition("=")
-    names = [name.strip().replace("-", "_") for name in path.split(".")]
-    if not equals or not all(names):
-        raise ConfigurationError(f"--set {override!r} is not understood. Write section.option=value.")
-    target = values
-    for name in names[:-1]:
-        found = target.setdefault(name, {})
-        if not isinstance(found, dict):
-            raise ConfigurationError(f"--set {override!r}: {name!r} is a value and has no options")
-        target = found
-    target[names[-1]] = parse_yaml(text, f"--set {override}").values if text.strip() else ""
 
 
 class _Builder:
@@ -82,26 +70,55 @@ class _Builder:
         self.problems: list[Problem] = []
         self._marked = marked
         self._file = file
+        self._overridden: set[Path_] = set()
         self._unions = {
             "teacher": installed_kinds("potstill.teachers", teachers.KINDS),
             "student": installed_kinds("potstill.students", students.KINDS),
         }
+
+    def override(self, text: str) -> None:
+        """Puts one `section.option=value` into the values, in place."""
+        dotted, equals, written = text.partition("=")
+        names = tuple(name.strip().replace("-", "_") for name in dotted.split("."))
+        if not equals or not all(names):
+            self._say(f"--set {text!r} is not understood. Write section.option=value.")
+            return
+        try:
+            value = parse_yaml(written, "").values if written.strip() else ""
+        except ConfigurationError as error:
+            self._say(f"--set {text!r}: {'; '.join(p.message for p in error.problems) or error}")
+            return
+        target = self._marked.values
+        for name in names[:-1]:
+            if target.get(name) is None:
+                target[name] = {}
+            target = target[name]
+            if not isinstance(target, dict):
+                self._say(f"--set {text!r}: {name!r} is a value and has no options")
+                return
+        # The file may name the same option by its other name.
+        for name in [n for n in target if ALIASES.get(n, n) == ALIASES.get(names[-1], names[-1])]:
+            del target[name]
+        target[names[-1]] = value
+        self._overridden.add(names)
 
     def recipe(self) -> Recipe | None:
         """The recipe, or None with `problems` filled."""
         values = dict(self._marked.values)
         sections: dict[str, Any] = {}
         hints = get_type_hints(Recipe)
-        self._unknown(values, [f.name for f in fields(Recipe)], ())
+        self._unknown([name for name in values if name not in hints], list(hints), ())
         for name in [n for n in values if n in hints]:
             built = self._section(name, hints[name], values[name])
             if built is not None:
                 sections[name] = built
         if "data" not in values:
             self._problem((), "`data` is missing: it names the training rows, as in `data: {train: train.csv}`")
+        elif "data" in sections and not sections["data"].train:
+            self._problem(("data",), "`train` is missing: it names the training rows, as in `train: train.csv`")
         if self.problems:
             return None
-        made: Recipe | None = self._made(Recipe, sections, ())
+        made: Recipe | None = self._made(Recipe, {name: (name, value) for name, value in sections.items()}, ())
         return made
 
     def _section(self, name: str, hint: Any, value: Any) -> Any:
@@ -117,7 +134,7 @@ class _Builder:
             self._problem(path, f"expected a mapping with `kind`, one of {', '.join(sorted(kinds))}")
             return None
         kind = value["kind"]
-        if kind not in kinds:
+        if not isinstance(kind, str) or kind not in kinds:
             near = _near(str(kind), list(kinds)) or "."
             self._problem((*path, "kind"), f"there is no kind {kind!r}{near} There are: {', '.join(sorted(kinds))}")
             return None
@@ -129,23 +146,35 @@ class _Builder:
         if not isinstance(value, dict):
             self._problem(path, f"expected options, got {value!r}")
             return None
-        value = {ALIASES.get(n, n) if ALIASES.get(n) in made.__dataclass_fields__ else n: v for n, v in value.items()}
-        self._unknown(value, [f.name for f in fields(made) if f.init], path)
+        known = [f.name for f in fields(made) if f.init]
+        written = self._written(value, known, path)
+        self._unknown([name for name in value if name not in written.values()], known, path)
         before = len(self.problems)
         hints = get_type_hints(made)
-        options: dict[str, Any] = {}
+        options: dict[str, tuple[str, Any]] = {}
         for option in fields(made):
-            if not option.init:
-                continue
-            if option.name in value:
-                options[option.name] = self._option(hints[option.name], value[option.name], (*path, option.name))
-            elif option.default is MISSING and option.default_factory is MISSING:
+            name = written.get(option.name)
+            if name is not None:
+                options[option.name] = name, self._option(hints[option.name], value[name], (*path, name))
+            elif option.init and option.default is MISSING and option.default_factory is MISSING:
                 self._problem(path, f"`{option.name}` is missing")
         return None if len(self.problems) > before else self._made(made, options, path)
 
+    def _written(self, value: Mapping[str, Any], known: Sequence[str], path: Path_) -> dict[str, str]:
+        """Option -> the name that it was given under."""
+        found: dict[str, str] = {}
+        for name in value:
+            option = name if name in known else ALIASES.get(name, name)
+            if option not in known:
+                continue
+            if option in found:
+                self._problem((*path, name), f"this is the same option as {found[option]!r}; keep one", at_key=True)
+            found[option] = name
+        return found
+
     def _option(self, hint: Any, value: Any, path: Path_) -> Any:
         item = get_args(hint)[0] if get_origin(hint) is tuple else None
-        if item is not None and getattr(item, "__name__", "") == "TeacherSpec":
+        if item is teachers.TeacherSpec:
             listed = value if isinstance(value, list) else [value]
             return tuple(self._of_kind(self._unions["teacher"], v, (*path, i)) for i, v in enumerate(listed))
         if item is not None and not isinstance(value, list):
@@ -155,37 +184,62 @@ class _Builder:
 
     def _scalar(self, hint: Any, value: Any, path: Path_) -> Any:
         try:
-            from pydantic import TypeAdapter, ValidationError
+            from pydantic import ConfigDict, TypeAdapter, ValidationError
         except ImportError as error:
             raise MissingExtraError("pydantic", "train") from error
         try:
             # JSON mode is strict about types and still takes lists for tuples and whole numbers for floats.
-            return TypeAdapter(hint).validate_json(json.dumps(value), strict=True)
+            adapter = TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False))
+            return adapter.validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
             for found in error.errors():
-                inner = tuple(part for part in found["loc"] if isinstance(part, int))
-                self._problem((*path, *inner), f"{found['msg'].lower()}, got {found['input']!r}")
+                inner = tuple(part for part in found["loc"] if _leads_on(part, value))
+                self._problem((*path, *inner), _explained(found, hint))
         return None
 
-    def _made(self, made: Any, options: Mapping[str, Any], path: Path_) -> Any:
+    def _made(self, made: Any, options: Mapping[str, tuple[str, Any]], path: Path_) -> Any:
+        """Builds a dataclass from option -> (name that it was given under, value)."""
         try:
-            return made(**options)
+            return made(**{option: value for option, (_, value) in options.items()})
         except ConfigurationError as error:
-            named = next((name for name in options if name in str(error)), None)
-            self._problem((*path, named) if named else path, str(error))
+            named = next((word for word in re.findall(r"\w+", str(error)) if word in options), None)
+            self._problem((*path, options[named][0]) if named else path, str(error))
             return None
 
-    def _unknown(self, value: Mapping[str, Any], known: Sequence[str], path: Path_) -> None:
-        for name in value:
-            if name not in known:
-                near = _near(name, known)
-                self._problem((*path, name), f"there is no such option{near}", at_key=True)
+    def _unknown(self, names: Iterable[str], known: Sequence[str], path: Path_) -> None:
+        for name in names:
+            near = _near(name, known) or f"; there are: {', '.join(known)}"
+            self._problem((*path, name), f"there is no such option{near}", at_key=True)
 
     def _problem(self, path: Path_, message: str, *, at_key: bool = False) -> None:
+        dotted = ".".join(map(str, path))
+        if any(path[: len(names)] == names for names in self._overridden):
+            self.problems.append(Problem(path=dotted, message=f"{message} (from --set)"))
+            return
         places = self._marked.keys if at_key else self._marked.places
         known = next((places[path[:n]] for n in range(len(path), -1, -1) if path[:n] in places), (0, 0))
-        dotted = ".".join(map(str, path))
         self.problems.append(Problem(path=dotted, message=message, file=self._file, line=known[0], column=known[1]))
+
+    def _say(self, message: str) -> None:
+        self.problems.append(Problem(path="", message=message))
+
+
+def _leads_on(part: str | int, value: Any) -> bool:
+    """Whether a step of pydantic's is one in the values, too, and not the name of a type."""
+    return isinstance(part, int) or (isinstance(value, dict) and part in value)
+
+
+def _explained(found: Any, hint: Any) -> str:
+    """What pydantic says of one value, in our words."""
+    value = found["input"]
+    message = str(found["msg"]).replace("Input should be", "expected") + f", got {value!r}"
+    if found["type"] == "string_type" and not isinstance(value, dict | list):
+        return f"{message}; put it in quotes to make it text"
+    if found["type"] == "bool_type":
+        return f"{message}; write true or false"
+    if found["type"] == "literal_error":
+        return message + _near(str(value), [name for name in get_args(hint) if isinstance(name, str)])
+    return message
 
 
 def _near(name: str, known: Sequence[str]) -> str:

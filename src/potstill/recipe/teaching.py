@@ -15,6 +15,8 @@ from potstill.recipe.contest import Lesson
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.stages import stage
 from potstill.signals import Capture, Store, capture, project
+from potstill.students import Encoder as EncoderStudent
+from potstill.students.classifier import EncoderClassifier
 from potstill.teachers import TeacherContext
 from potstill.teachers.gate import check_gate
 from potstill.teachers.trained import TrainedTeacher
@@ -111,6 +113,7 @@ def teach(
             teacher_logits=logits,
             known=known,
             teacher_embedding=_embedding(recipe, teacher, inputs),
+            teacher_hidden=_hidden(recipe, teacher, inputs),
             digest=digest(key),
         ),
         control=Lesson(inputs=train.inputs, labels=train.labels, digest=digest([data.digest, with_dev, "control"])),
@@ -196,7 +199,21 @@ def _embedding(recipe: Recipe, teacher: Teacher, inputs: Sequence[Input]) -> Flo
         return None
     if not isinstance(teacher, TrainedTeacher):
         raise ConfigurationError(
-            f"training.embedding_loss is {recipe.training.embedding_loss}, and this teacher shows no features. "
-            "Set it to none, or use the encoder or scratch teacher."
+            f"training.embedding_loss is {recipe.training.embedding_loss}, and this teacher shows no features. Set it "
+            "to none, or use the encoder or scratch teacher."
         )
     return teacher.embedding(inputs)
+
+
+def _hidden(recipe: Recipe, teacher: Teacher, inputs: Sequence[Input]) -> FloatArray | None:
+    if recipe.training.hidden_weight == 0:
+        return None
+    student = recipe.student
+    of_encoder = isinstance(teacher, TrainedTeacher) and isinstance(teacher.student.module, EncoderClassifier)
+    if not isinstance(student, EncoderStudent) or not of_encoder:
+        raise ConfigurationError(
+            "training.hidden_weight compares hidden states layer by layer, which needs the encoder teacher and "
+            "`student: {kind: encoder}`. Set it to 0, or use both."
+        )
+    assert isinstance(teacher, TrainedTeacher), "checked above"
+    return teacher.hidden(inputs, student.layers)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any, get_type_hints
 
 from potstill.errors import MissingExtraError
 from potstill.recipe.recipe import Recipe
+from potstill.recipe.yaml_marks import NUMBER, NUMBER_STARTS, TAG
 
 
 def recipe_yaml(recipe: Recipe) -> str:
-    """Everything, defaults included; it loads back to an equal recipe."""
-    try:
-        import yaml
-    except ImportError as error:
-        raise MissingExtraError("pyyaml", "train") from error
-    return str(yaml.safe_dump(recipe.to_json(), sort_keys=False, allow_unicode=True, width=120))
+    """Everything, defaults included; from a file in the working folder it loads back to an equal recipe."""
+    return _dump(recipe.to_json(), flow=False, width=120)
 
 
 def commented_recipe(recipe: Recipe) -> str:
@@ -65,10 +63,26 @@ def _options(made: type, values: Mapping[str, Any]) -> list[str]:
 
 
 def _scalar(value: Any) -> str:
+    return _dump(value, flow=True, width=10_000).removesuffix("...\n").strip()
+
+
+def _dump(value: Any, *, flow: bool, width: int) -> str:
+    try:
+        import yaml
+    except ImportError as error:
+        raise MissingExtraError("pyyaml", "train") from error
+    return str(
+        yaml.dump(value, Dumper=_dumper(), sort_keys=False, allow_unicode=True, default_flow_style=flow, width=width)
+    )
+
+
+@cache
+def _dumper() -> type[Any]:
+    """PyYAML's safe dumper, that also quotes text which only our loader takes for a number, such as `1e3`."""
     import yaml
 
-    return (
-        str(yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000))
-        .removesuffix("...\n")
-        .strip()
-    )
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    Dumper.add_implicit_resolver(f"{TAG}float", NUMBER, NUMBER_STARTS)
+    return Dumper

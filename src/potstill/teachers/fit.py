@@ -43,6 +43,11 @@ def settled_precision(folder: Path, wish: str, device: str) -> str:
 
 
 def usual_threads() -> int:
-    """Threads for a large network: the cores that this process may use, four at most."""
+    """Threads for a large network: what OMP_NUM_THREADS says, else the cores that this process may use, four at "
+    "most.
+    """
+    wish = os.environ.get("OMP_NUM_THREADS", "")
+    if wish.isdecimal() and int(wish) > 0:
+        return int(wish)
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(available, 4)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from potstill.files import digest
-from potstill.students.base import Student, as_tensors
+from potstill.students.base import Student, StudentOutput, as_tensors
+from potstill.students.bert import mean_pool
 from potstill.types import Answers, FloatArray, Input, LabelSchema
 
 BATCH_SIZE = 128
@@ -72,15 +74,26 @@ class TrainedTeacher:
 
     def embedding(self, inputs: Sequence[Input]) -> FloatArray:
         """Pooled features under the head, float32, N x D."""
+        return self._features(inputs, lambda output, ids: output.embedding)
+
+    def hidden(self, inputs: Sequence[Input], layers: Sequence[int]) -> FloatArray:
+        """Pooled hidden states after these layers, counted from 0, side by side: float32, N x H."""
+        return self._features(
+            inputs,
+            lambda output, ids: torch.cat([mean_pool(output.hidden[layer + 1], ids) for layer in layers], dim=1),
+        )
+
+    @torch.no_grad()
+    def _features(self, inputs: Sequence[Input], take: Callable[[StudentOutput, Tensor], Tensor]) -> FloatArray:
         encoded = self.student.preprocessor.encode(inputs)
         order = np.argsort([self.student.preprocessor.length(item) for item in encoded], kind="stable")
         module = self.student.module.to(self.device).eval()
         parts = []
-        with torch.no_grad():
-            for start in range(0, len(order), BATCH_SIZE):
-                batch = self.student.preprocessor.batch([encoded[i] for i in order[start : start + BATCH_SIZE]])
-                parts.append(module(**as_tensors(batch, self.device)).embedding.float().cpu().numpy())
+        for start in range(0, len(order), BATCH_SIZE):
+            batch = self.student.preprocessor.batch([encoded[i] for i in order[start : start + BATCH_SIZE]])
+            tensors = as_tensors(batch, self.device)
+            parts.append(take(module(**tensors), next(iter(tensors.values()))).float().cpu().numpy())
         sorted_ND = np.concatenate(parts)
-        embedding_ND: FloatArray = np.empty_like(sorted_ND)
-        embedding_ND[order] = sorted_ND
-        return embedding_ND
+        features_ND: FloatArray = np.empty_like(sorted_ND)
+        features_ND[order] = sorted_ND
+        return features_ND

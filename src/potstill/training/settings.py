@@ -34,6 +34,8 @@ class Training:
         embedding_weight: weight of the embedding loss.
         refit: once dev has chosen, train teacher, student and controls again with the dev rows among the labelled ones.
             `auto` does so where labels are few beside the pool, and each of them counts.
+        hidden_weight: weight of the squared difference of pooled hidden states, for a student that took its layers from
+            the teacher's encoder; 0 leaves it out.
         num_trials: settings tried on dev; student, control and baseline get the same number.
         patience: evaluations on dev without a better NLL before a trial stops early.
         precision: `auto` times fp32 and bf16 once and takes the faster.
@@ -53,6 +55,7 @@ class Training:
     distillation_loss: Literal["forward_kl", "dist"] = "forward_kl"
     embedding_loss: Literal["none", "cosine", "relational"] = "none"
     embedding_weight: float = 1.0
+    hidden_weight: float = 0.0
     refit: Literal["auto", "yes", "no"] = "auto"
     num_trials: int = 3
     patience: int = 4
@@ -71,6 +74,7 @@ class Training:
             "ce_weight": (self.ce_weight, 0),
             "kd_weight": (self.kd_weight, 0),
             "embedding_weight": (self.embedding_weight, 0),
+            "hidden_weight": (self.hidden_weight, 0),
             "checkpoint_every_s": (self.checkpoint_every_s, 0),
         }
         for name, (value, minimum) in least.items():

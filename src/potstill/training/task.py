@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from potstill.losses import CrossEntropy, Loss
 from potstill.students.base import Student, StudentOutput, as_tensors, encoded_logits
+from potstill.students.bert import mean_pool
 from potstill.training.seeds import generator
 from potstill.types import FloatArray, IntArray, LabelSchema
 
@@ -74,6 +75,8 @@ class TransferSet:
         teacher_logits: N x C, None for a contender without a teacher.
         known: N, whether the teacher answered this row.
         teacher_embedding: N x D, pooled features of the teacher; None where not asked for.
+        teacher_hidden: N x H, pooled hidden states of the teacher's layers that the student took, side by side; None
+            where not asked for.
     """
 
     encoded: Sequence[Any]
@@ -82,6 +85,7 @@ class TransferSet:
     teacher_logits: FloatArray | None = None
     known: IntArray | None = None
     teacher_embedding: FloatArray | None = None
+    teacher_hidden: FloatArray | None = None
 
 
 def encode_rows(student: Student, inputs: Sequence[Any]) -> tuple[Sequence[Any], IntArray]:
@@ -144,11 +148,11 @@ class DistillationTask:
         if self.augmentation:
             batch = augment(batch, self.augmentation, generator(self.seed, "augment", step))
         output: StudentOutput = self.student.module(**as_tensors(batch, device))
-        parts = {term.name: self._term(term.loss, output, positions_B) for term in self.terms}
+        parts = {term.name: self._term(term.loss, output, batch, positions_B) for term in self.terms}
         total = torch.stack([term.weight * parts[term.name] for term in self.terms]).sum()
         return StepLoss(total, parts, output)
 
-    def _term(self, loss: Loss, output: StudentOutput, positions_B: IntArray) -> Tensor:
+    def _term(self, loss: Loss, output: StudentOutput, batch: dict[str, Any], positions_B: IntArray) -> Tensor:
         device = output.logits.device
         if loss.needs == "labels":
             labels_BL = torch.from_numpy(self.transfer.labels[positions_B]).to(device).long()
@@ -161,6 +165,10 @@ class DistillationTask:
             assert self.transfer.teacher_logits is not None, "a distillation loss without a teacher's logits"
             target_BC = torch.from_numpy(self.transfer.teacher_logits[positions_B].astype(np.float32)).to(device)
             return (logit_values(loss, self.student.schema, output.logits, target_BC) * mask_B).sum()
+        if loss.needs == "hidden":
+            assert self.transfer.teacher_hidden is not None and output.hidden, "no hidden states to compare"
+            target_BH = torch.from_numpy(self.transfer.teacher_hidden[positions_B]).to(device)
+            return (loss(pooled_hidden(output.hidden, batch["ids"]), target_BH) * mask_B).sum()
         assert self.transfer.teacher_embedding is not None and self._projection is not None, "no features to compare"
         target_BD = torch.from_numpy(self.transfer.teacher_embedding[positions_B].astype(np.float32)).to(device)
         return (loss(self._projection(output.embedding.float()), target_BD) * mask_B).sum()
@@ -170,6 +178,12 @@ class DistillationTask:
         return negative_log_likelihood(
             self.student.schema, encoded_logits(self.student, self.dev_encoded), self.dev_labels
         )
+
+
+def pooled_hidden(hidden: Sequence[Tensor], ids_BT: Any) -> Tensor:
+    """Mean over the tokens of every layer's hidden state (that of the embeddings apart), side by side: B x H."""
+    ids = torch.from_numpy(np.ascontiguousarray(ids_BT)).to(hidden[0].device)
+    return torch.cat([mean_pool(state.float(), ids) for state in hidden[1:]], dim=1)
 
 
 def two_class(logits_BK: Tensor) -> Tensor:
