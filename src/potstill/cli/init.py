@@ -33,9 +33,20 @@ def main(args: argparse.Namespace) -> Result:
     table = read_table(Path(args.source))
     text = recipe.data.text or guess_text(table, taken=recipe.data.label)
     label = recipe.data.label or (guess_label(table, text),)
-    paths = {name: _seen_from(args.out.parent, getattr(recipe.data, name)) for name in ("train", "test", "unlabelled")}
-    recipe = replace(recipe, data=replace(recipe.data, text=text, label=label, **paths))
-    write_atomic(args.out, commented_recipe(recipe).encode())
+    data = replace(
+        recipe.data,
+        train=_seen_from(args.out.parent, recipe.data.train),
+        test=_seen_from(args.out.parent, recipe.data.test),
+        unlabelled=_seen_from(args.out.parent, recipe.data.unlabelled),
+        text=text,
+        label=label,
+    )
+    try:
+        write_atomic(args.out, commented_recipe(replace(recipe, data=data)).encode())
+    except OSError as error:
+        raise ConfigurationError(
+            f"{args.out} can't be written: {error.strerror}. Name another file with --out."
+        ) from error
     return Result(
         {"recipe": str(args.out), "text": text, "label": list(label)},
         f"wrote {args.out} (text: {text!r}, label: {', '.join(map(repr, label))})\nnext: potstill check {args.out}",

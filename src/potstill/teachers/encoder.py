@@ -44,7 +44,8 @@ class Encoder:
         precision: `auto` times fp32 and bf16 once and takes the faster.
         num_folds: above 1, as many teachers are trained, each without one fold of the labelled rows; it answers those,
             and the mean of all answers the rest.
-        num_threads: of torch while it trains and answers; 0 takes OMP_NUM_THREADS, else the machine's cores, four at most.
+        num_threads: of torch while it trains and answers; 0 takes OMP_NUM_THREADS, else the machine's cores, four at
+            most.
         minimum_accuracy: on dev, below which nothing is distilled; None asks only for more than the largest class.
     """
 

@@ -43,9 +43,7 @@ def settled_precision(folder: Path, wish: str, device: str) -> str:
 
 
 def usual_threads() -> int:
-    """Threads for a large network: what OMP_NUM_THREADS says, else the cores that this process may use, four at "
-    "most.
-    """
+    """Threads for a large network: what OMP_NUM_THREADS says, else the cores of this process, four at most."""
     wish = os.environ.get("OMP_NUM_THREADS", "")
     if wish.isdecimal() and int(wish) > 0:
         return int(wish)

@@ -40,7 +40,8 @@ class Scratch:
         word_dropout: share of pieces replaced by padding.
         max_length: pieces of a text that are read.
         precision: `auto` times fp32 and bf16 once and takes the faster.
-        num_threads: of torch while it trains and answers; 0 takes OMP_NUM_THREADS, else the machine's cores, four at most.
+        num_threads: of torch while it trains and answers; 0 takes OMP_NUM_THREADS, else the machine's cores, four at
+            most.
         minimum_accuracy: on dev, below which nothing is distilled; None asks only for more than the largest class.
     """
 
