@@ -69,6 +69,7 @@ def test_all_mistakes_are_said_at_once(tmp_path):
         ("", 0, 0),
         ("seed", 0, 0),
         ("data.tex", 1, 22),
+        ("data.dev_share", 1, 41),
         ("training.epochs", 3, 11),
         ("studnt", 5, 1),
     ]
@@ -77,6 +78,11 @@ def test_all_mistakes_are_said_at_once(tmp_path):
 def test_a_value_that_only_the_dataclass_refuses_is_said_beside_the_others(tmp_path):
     text = "data: {train: a.csv, dev_share: 2}\ntraining:\n  patience: 0\nstudent: {kind: nn}\n"
     assert [p.path for p in problems_of(tmp_path, text)] == ["data.dev_share", "training.patience", "student.kind"]
+
+
+def test_a_dataclass_is_not_asked_about_options_of_a_wrong_type(tmp_path):
+    text = "data: {train: a.csv, other: true, classes: [1]}\n"
+    assert [p.path for p in problems_of(tmp_path, text)] == ["data.classes.0"]
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ class _Builder:
             return None
         known = [f.name for f in fields(made) if f.init]
         written = self._written(value, known, path)
-        self._unknown([name for name in value if name not in written.values()], known, path)
+        self._unknown([name for name in value if _meant(name, known) not in known], known, path)
         before = len(self.problems)
         hints = get_type_hints(made)
         options: dict[str, tuple[str, Any]] = {}
@@ -164,12 +164,11 @@ class _Builder:
         """Option -> the name that it was given under."""
         found: dict[str, str] = {}
         for name in value:
-            option = name if name in known else ALIASES.get(name, name)
-            if option not in known:
-                continue
+            option = _meant(name, known)
             if option in found:
                 self._problem((*path, name), f"this is the same option as {found[option]!r}; keep one", at_key=True)
-            found[option] = name
+            elif option in known:
+                found[option] = name
         return found
 
     def _option(self, hint: Any, value: Any, path: Path_) -> Any:
@@ -222,6 +221,10 @@ class _Builder:
 
     def _say(self, message: str) -> None:
         self.problems.append(Problem(path="", message=message))
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    return name if name in known else ALIASES.get(name, name)
 
 
 def _leads_on(part: str | int, value: Any) -> bool:

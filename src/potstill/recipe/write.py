@@ -12,6 +12,8 @@ from potstill.errors import MissingExtraError
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.yaml_marks import NUMBER, NUMBER_STARTS, TAG
 
+LINE_ENDS = set("\n\r\x85\u2028\u2029")
+
 
 def recipe_yaml(recipe: Recipe) -> str:
     """Everything, defaults included; from a file in the working folder it loads back to an equal recipe."""
@@ -63,7 +65,7 @@ def _options(made: type, values: Mapping[str, Any]) -> list[str]:
 
 
 def _scalar(value: Any) -> str:
-    return _dump(value, flow=True, width=10_000).removesuffix("...\n").strip()
+    return _dump(value, flow=True, width=10_000).removesuffix("...\n").strip("\n")
 
 
 def _dump(value: Any, *, flow: bool, width: int) -> str:
@@ -78,11 +80,15 @@ def _dump(value: Any, *, flow: bool, width: int) -> str:
 
 @cache
 def _dumper() -> type[Any]:
-    """PyYAML's safe dumper, that also quotes text which only our loader takes for a number, such as `1e3`."""
+    """PyYAML's safe dumper, made to lose no text: line ends are escaped, and what our loader reads as a number quoted."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
         pass
 
+    def text(dumper: Any, value: str) -> Any:
+        return dumper.represent_scalar(f"{TAG}str", value, style='"' if LINE_ENDS & set(value) else None)
+
+    Dumper.add_representer(str, text)
     Dumper.add_implicit_resolver(f"{TAG}float", NUMBER, NUMBER_STARTS)
     return Dumper

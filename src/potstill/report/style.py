@@ -11,14 +11,16 @@ h1{font-size:1.35rem;margin:.2rem 0 1rem}h2{font-size:1.15rem;margin:2.4rem 0 .6
 .verdict{font-size:1.2rem;font-weight:600;border-left:.35rem solid var(--quiet);
 padding:.4rem 0 .4rem .9rem;max-width:60rem}
 .verdict.gain{border-color:#009E73}.verdict.harm{border-color:#D55E00}
-p,ul{max-width:60rem}
+p,ul{max-width:60rem;word-break:keep-all;overflow-wrap:anywhere}
 .scroll{overflow-x:auto;margin:.6rem 0}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92rem}
 caption{text-align:left;color:var(--quiet);padding:.3rem 0;caption-side:top}
-th,td{padding:.32rem .7rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
+th,td{padding:.32rem .7rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top;white-space:nowrap}
 th:first-child,#disagreements td,#confusion td:nth-child(2){text-align:left}
+thead th,tbody th{white-space:normal;word-break:keep-all;min-width:4.5rem}tbody th{min-width:7rem}
 #disagreements th[scope=row]{font-weight:400;min-width:16rem;max-width:34rem;overflow-wrap:anywhere}
-#provenance td{text-align:left;overflow-wrap:anywhere}
+#glossary td{white-space:normal;text-align:left}
+#provenance td{text-align:left;white-space:normal;overflow-wrap:anywhere}
 thead th{background:var(--soft)}tbody th{font-weight:600}
 figure{margin:.6rem 0;max-width:38rem}svg{width:100%;height:auto;overflow:visible}
 svg text{fill:var(--ink);font-size:11px}.grid{stroke:var(--line);fill:none}
