@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,6 +61,16 @@ def test_the_result_line_holds_what_is_promised(finished):
     assert keys <= set(result)
     assert result["student"]["accuracy"] > 0.8
     json.dumps(result, allow_nan=False)
+
+
+def test_where_labels_are_few_dev_rows_teach_once_they_have_chosen(finished, encoder_folder, tmp_path):
+    assert finished.result["refit"]
+    stages = {path.name.rsplit("-", 1)[0] for path in (finished.folder / "stages").iterdir()}
+    assert {"teacher", "student", "control", "baseline"} <= stages
+    assert len(list((finished.folder / "stages").glob("teacher-*"))) == 2
+    plain = replace(recipe_of(encoder_folder), training=replace(recipe_of(encoder_folder).training, refit="no"))
+    once = run(plain, tmp_path / "once", tables=TABLES, store=tmp_path / "store")
+    assert not once.result["refit"] and len(list((once.folder / "stages").glob("teacher-*"))) == 1
 
 
 def test_the_bundle_is_the_student(finished):
@@ -118,11 +129,14 @@ def test_gates(finished, encoder_folder, tmp_path):
 def test_a_service_with_some_classes_and_other(encoder_folder, tmp_path):
     data = potstill.DataOptions(text="text", label=("label",), classes=("card", "loan"), other=True)
     done = run(
-        recipe_of(encoder_folder, data=data, controls=Controls(baseline=False)),
+        recipe_of(encoder_folder, data=data, controls=Controls(baseline=False, teacher_labels=True), num_seeds=2),
         tmp_path / "out",
         tables=TABLES,
         store=tmp_path / "store",
     )
+    assert [pair["seed"] for pair in done.result["seeds"]["pairs"]] == [0, 1]
+    assert done.result["seeds"]["pairs"][0]["student"] == pytest.approx(done.result["student"]["accuracy"], abs=0.011)
+    assert "teacher_labels" in done.result
     assert done.student.schema.fields[0].classes == ("card", "loan", "other")
     assert done.result["student"]["macro_f1"] > 0.7
 

@@ -80,7 +80,7 @@ def _dump(value: Any, *, flow: bool, width: int) -> str:
 
 @cache
 def _dumper() -> type[Any]:
-    """PyYAML's safe dumper, made to lose no text: line ends are escaped, and what our loader reads as a number quoted."""
+    """PyYAML's safe dumper that loses no text: line ends are escaped, and what our loader takes for a number quoted."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
