@@ -28,5 +28,5 @@ def test_a_third_partys_kind_is_found_and_ours_stay(monkeypatch):
 
 def test_a_package_that_fails_is_named(monkeypatch):
     offer(monkeypatch, EntryPoint("acme/broken", "acme_that_is_not_there:Oracle", GROUP))
-    with pytest.raises(ConfigurationError, match="'acme/broken' for potstill.teachers, and fails"):
+    with pytest.raises(ConfigurationError, match=r"'acme/broken' for potstill\.teachers, and fails"):
         build_recipe({"data": {"train": "a.csv"}})

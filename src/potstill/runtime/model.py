@@ -218,7 +218,7 @@ def _describe(schema: LabelSchema, probabilities: FloatArray) -> tuple[Any, floa
     joint = 1.0
     for field, logit, _ in schema.parts():
         part = probabilities[logit]
-        by_field[field.name] = {name: round(float(p), 6) for name, p in zip(field.classes, part, strict=True)}
+        by_field[field.name] = dict(zip(field.classes, part.round(6).tolist(), strict=True))
         if field.multi:
             labels[field.name] = [name for name, p in zip(field.classes, part, strict=True) if p > 0.5]
             joint *= float(np.maximum(part, 1 - part).prod())
