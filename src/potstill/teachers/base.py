@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from potstill.data.rows import Rows
+from potstill.errors import ConfigurationError
 from potstill.types import LabelSchema, Progress, Teacher
 
 
@@ -58,3 +59,14 @@ class TeacherSpec(Protocol):
             DataError: the rows don't fit this teacher.
         """
         ...
+
+
+def check_least(**options: tuple[float | None, float]) -> None:
+    """Compares options with their least values; None is always allowed.
+
+    Raises:
+        ConfigurationError: names the option that is too small.
+    """
+    for name, (value, least) in options.items():
+        if value is not None and not value >= least:
+            raise ConfigurationError(f"teacher.{name} is {value}; it must be at least {least:g}")

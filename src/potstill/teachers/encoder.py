@@ -15,7 +15,7 @@ from potstill.students.base import Student
 from potstill.students.bert import load_bert
 from potstill.students.classifier import EncoderClassifier, prototype_head, set_head
 from potstill.students.wordpiece import PretrainedEncoder, TrimmedVocabulary, find_encoder, trim_vocabulary
-from potstill.teachers.base import TeacherContext
+from potstill.teachers.base import TeacherContext, check_least
 from potstill.teachers.fit import fit, settled_precision, usual_threads
 from potstill.teachers.folds import FoldTeacher, cross_fit
 from potstill.teachers.trained import TrainedTeacher
@@ -63,13 +63,15 @@ class Encoder:
     minimum_accuracy: float | None = None
 
     def __post_init__(self) -> None:
-        if self.num_folds < 1:
-            raise ConfigurationError(f"teacher.num_folds is {self.num_folds}; it must be at least 1")
-        if self.batch_size < 2 or self.max_length < 4 or not self.learning_rate > 0:
-            raise ConfigurationError(
-                f"teacher: batch_size {self.batch_size} must be at least 2, max_length {self.max_length} at least 4 "
-                f"and learning_rate {self.learning_rate} above 0"
-            )
+        check_least(
+            num_epochs=(self.num_epochs, 1),
+            batch_size=(self.batch_size, 2),
+            max_length=(self.max_length, 4),
+            num_folds=(self.num_folds, 1),
+            num_threads=(self.num_threads, 0),
+        )
+        if not self.learning_rate > 0:
+            raise ConfigurationError(f"teacher.learning_rate is {self.learning_rate}; it must be above 0")
 
     def config(self) -> dict[str, Any]:
         """All options."""

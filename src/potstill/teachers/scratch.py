@@ -15,7 +15,7 @@ from potstill.students.bert import Bert, BertShape
 from potstill.students.classifier import EncoderClassifier
 from potstill.students.cnn import TextCnn
 from potstill.students.tokenizer import learn_tokenizer
-from potstill.teachers.base import TeacherContext
+from potstill.teachers.base import TeacherContext, check_least
 from potstill.teachers.fit import fit, settled_precision, usual_threads
 from potstill.teachers.trained import TrainedTeacher
 from potstill.training.batches import steps_per_epoch
@@ -64,11 +64,17 @@ class Scratch:
     def __post_init__(self) -> None:
         if self.width % 64 or self.width < 64:
             raise ConfigurationError(f"teacher.width is {self.width}; it must be a multiple of 64, the width of a head")
-        if self.vocabulary_size < 64 or self.batch_size < 2 or self.max_length < 4:
-            raise ConfigurationError(
-                f"teacher: vocabulary_size {self.vocabulary_size} must be at least 64, batch_size {self.batch_size} at "
-                f"least 2 and max_length {self.max_length} at least 4"
-            )
+        check_least(
+            vocabulary_size=(self.vocabulary_size, 64),
+            filters=(self.filters, 8),
+            num_layers=(self.num_layers, 1),
+            num_epochs=(self.num_epochs, 1),
+            batch_size=(self.batch_size, 2),
+            max_length=(self.max_length, 4),
+            num_threads=(self.num_threads, 0),
+        )
+        if not self.learning_rate > 0:
+            raise ConfigurationError(f"teacher.learning_rate is {self.learning_rate}; it must be above 0")
 
     def config(self) -> dict[str, Any]:
         """All options."""
