@@ -11,9 +11,10 @@ from potstill.recipe.recipe import Recipe
 from potstill.recipe.trials import count_steps, defaults
 from potstill.types import Input
 
-# Rows per second of one thread, measured with `python benchmarks/rates.py` (benchmarks/results/rates.json).
-TRAINED_ROWS_PER_S = {"encoder": 115.0, "scratch": 900.0}
-ANSWERED_ROWS_PER_S = {"encoder": 370.0, "scratch": 3000.0, "huggingface": 120.0}
+# Rows and steps per second of one thread, from the times that `python -m benchmarks.text banking-few` and `korean`
+# print beside their stages; `huggingface` is a third of the encoder's, for the larger models that people bring.
+TRAINED_ROWS_PER_S = {"encoder": 115.0, "scratch": 1300.0}
+ANSWERED_ROWS_PER_S = {"encoder": 370.0, "scratch": 5500.0, "huggingface": 120.0}
 STUDENT_STEPS_PER_S = 75.0
 EXPORT_S = 30.0
 BYTES_PER_PARAMETER = 4
@@ -74,13 +75,15 @@ def forecast(recipe: Recipe) -> Forecast:
     parts = {"train": data.train, "dev": data.dev, "test": data.test, "unlabelled": data.unlabelled}
     inputs = [value for rows in parts.values() for value in rows.inputs]
     calls = _calls(recipe, data, inputs)
+    is_refit = recipe.wants_refit(num_labelled=len(data.train), num_unlabelled=len(data.unlabelled))
+    teacher = _teacher_seconds(recipe, data.train, len(inputs))
     is_encoder = recipe.teacher.kind == "encoder"
     parameters = ENCODER_PARAMETERS * BYTES_PER_PARAMETER if is_encoder else 0
     return Forecast(
         num_rows={name: len(rows) for name, rows in parts.items()},
         teacher_rows=len(set(map(str, inputs))),
         **calls,
-        cpu_seconds=round(_teacher_seconds(recipe, data.train, len(inputs)) + _student_seconds(recipe, data), 1),
+        cpu_seconds=round((1 + is_refit) * teacher + _student_seconds(recipe, data, is_refit=is_refit), 1),
         memory_bytes=600_000_000 + 5 * parameters + 2000 * len(inputs),
         disk_bytes=4 * parameters + 30_000_000,
     )
@@ -94,22 +97,24 @@ def _calls(recipe: Recipe, data: Data, inputs: list[Input]) -> dict[str, Any]:
 
 def _teacher_seconds(recipe: Recipe, train: Rows, num_inputs: int) -> float:
     kind = recipe.teacher.kind
-    seconds = num_inputs / ANSWERED_ROWS_PER_S[kind] if kind in ANSWERED_ROWS_PER_S else 0.0
+    num_folds = getattr(recipe.teacher, "num_folds", 1)
+    seconds = num_folds * num_inputs / ANSWERED_ROWS_PER_S[kind] if kind in ANSWERED_ROWS_PER_S else 0.0
     if kind in TRAINED_ROWS_PER_S:
         scale = {"encoder": 40_000, "scratch": 600_000}[kind]
         low, high = {"encoder": (2, 15), "scratch": (5, 40)}[kind]
         wished = getattr(recipe.teacher, "num_epochs", None)
         num_epochs = wished or min(max(round(scale / max(len(train), 1)), low), high)
-        seconds += num_epochs * len(train) / TRAINED_ROWS_PER_S[kind]
+        seconds += num_folds * num_epochs * len(train) / TRAINED_ROWS_PER_S[kind]
     return seconds
 
 
-def _student_seconds(recipe: Recipe, data: Data) -> float:
+def _student_seconds(recipe: Recipe, data: Data, *, is_refit: bool) -> float:
     training = recipe.training
     num_labelled = len(data.train)
     num_rows = num_labelled + len(data.unlabelled)
     base = defaults(training, num_labelled=num_labelled, num_unlabelled=num_rows - num_labelled)
     num_contests = 2 + recipe.controls.baseline
-    num_steps = count_steps(training, base.num_epochs, num_rows) * training.num_trials * num_contests
-    extra = 2 * (recipe.num_seeds - 1) * count_steps(training, base.num_epochs, num_rows)
-    return (num_steps + extra) / STUDENT_STEPS_PER_S + EXPORT_S
+    # A refit trains the winners once more, and the best student on the other kind of label.
+    num_trainings = num_contests * training.num_trials + is_refit * (num_contests + 1) + 2 * (recipe.num_seeds - 1)
+    num_steps = count_steps(training, base.num_epochs, num_rows)
+    return num_trainings * num_steps / STUDENT_STEPS_PER_S + EXPORT_S

@@ -110,6 +110,12 @@ class Recipe:
         """Everything, defaults included, as JSON values."""
         return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
 
+    def wants_refit(self, *, num_labelled: int, num_unlabelled: int) -> bool:
+        """Whether dev rows teach once they have chosen: where labels are few, a tenth of them for dev alone is dear."""
+        if self.training.refit == "auto":
+            return num_unlabelled >= num_labelled
+        return self.training.refit == "yes"
+
     def digest(self) -> str:
         """SHA-256 of everything; equal recipes are equal here however they were written."""
         return digest(self.to_json())

@@ -171,7 +171,7 @@ def _work(
 ) -> dict[str, Any]:
     """Teaches, trains, judges, reports and ships; the result is written last, its presence says that all is done."""
     progress = where.progress
-    is_refit = _wants_refit(recipe, data)
+    is_refit = recipe.wants_refit(num_labelled=len(data.train), num_unlabelled=len(data.unlabelled))
     options: dict[str, Any] = {"device": where.device, "progress": progress}
     first = teach(recipe, data, out, where.store, **options, is_last=not is_refit)
     precision = settled_precision(out, recipe.training.precision, where.device)
@@ -230,13 +230,6 @@ class _Where:
     store: Store
     device: str
     progress: Progress
-
-
-def _wants_refit(recipe: Recipe, data: Data) -> bool:
-    """Where labels are few beside the pool, a tenth of them for dev alone is dear."""
-    if recipe.training.refit == "auto":
-        return len(data.unlabelled) >= len(data.train)
-    return recipe.training.refit == "yes"
 
 
 def _teacher_title(recipe: Recipe, teaching: Teaching) -> str:
