@@ -1,6 +1,7 @@
 """The loop on a toy task: resume from every step must give the same bits, and a broken restore must not."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,13 +83,15 @@ def uninterrupted(tmp_path, plan=PLAN, task_class=ToyTask):
     return weights(task), state
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("stop", range(1, 24, 2))
-def test_resume_is_bit_identical(tmp_path, stop):
-    expected, expected_state = uninterrupted(tmp_path)
+def test_resume_is_bit_identical(tmp_path, stop, optimizer):
+    plan = replace(PLAN, optimizer=optimizer)
+    expected, expected_state = uninterrupted(tmp_path, plan)
     with pytest.raises(PreemptedError):
-        train(ToyTask(), PLAN, folder=tmp_path / "cut", progress=StopAfter(stop))
+        train(ToyTask(), plan, folder=tmp_path / "cut", progress=StopAfter(stop))
     resumed = ToyTask()
-    state = train(resumed, PLAN, folder=tmp_path / "cut", progress=Silent())
+    state = train(resumed, plan, folder=tmp_path / "cut", progress=Silent())
     assert torch.equal(weights(resumed), expected)
     assert state == expected_state
 

@@ -22,7 +22,7 @@ from potstill.losses import (
     Loss,
 )
 from potstill.recipe.stages import stage
-from potstill.recipe.trials import is_better
+from potstill.recipe.trials import is_better, optimizer_of
 from potstill.students.base import Student, StudentBuilder, StudentContext, encoded_logits
 from potstill.training.loop import DivergedError, Plan, TrainingState, train
 from potstill.training.settings import Training, Trial
@@ -145,7 +145,7 @@ def run_trial(
     folder = stage(ground.run_folder, name, ingredients).folder
     student = builder.build(ground.context, dropout=trial.dropout)
     task = _task(student, trial, lesson, ground, seed)
-    plan = replace(_plan(trial, ground, seed), stop_after=stop_after)
+    plan = replace(_plan(trial, builder, ground, seed), stop_after=stop_after)
     ground.progress.stage(f"{name}: {trial.name}", stop_after or plan.num_steps)
     error = ""
     state = TrainingState()
@@ -224,13 +224,16 @@ def terms(trial: Trial, training: Training) -> list[Term]:
     return [term for term in found if term.weight > 0]
 
 
-def _plan(trial: Trial, ground: Ground, seed: int) -> Plan:
+def _plan(trial: Trial, builder: StudentBuilder, ground: Ground, seed: int) -> Plan:
     training = ground.training
+    optimizer = optimizer_of(builder.kind)
     return Plan(
+        optimizer=optimizer,
         num_steps=trial.num_steps,
         batch_size=training.batch_size,
         learning_rate=trial.learning_rate,
-        weight_decay=training.weight_decay,
+        # Decay multiplied by a plain gradient's large rate would forget faster than it learns.
+        weight_decay=training.weight_decay if optimizer == "adamw" else 0.0,
         evaluate_every=max(1, trial.num_steps // 20),
         patience=training.patience,
         precision=ground.precision,

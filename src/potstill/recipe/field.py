@@ -108,7 +108,7 @@ def train_field(
         contests["baseline"] = (
             "hashed n-grams, linear",
             linear,
-            trial_lists(recipe, teaching, linear)[1],
+            trial_lists(_for_baseline(recipe, builder), teaching, linear)[1],
             teaching.control,
         )
     if controls.label_smoothing:
@@ -175,7 +175,16 @@ def trial_lists(recipe: Recipe, teaching: Teaching, builder: StudentBuilder) -> 
         rate_factor=rate_factor(builder.kind),
     )
     num_steps = count_steps(recipe.training, base.num_epochs, num_rows)
-    return student_trials(recipe.training, base, num_steps), control_trials(recipe.training, base, num_steps)
+    return student_trials(recipe.training, base, num_steps), control_trials(
+        recipe.training, base, num_steps, is_linear=builder.kind == "linear"
+    )
+
+
+def _for_baseline(recipe: Recipe, builder: StudentBuilder) -> Recipe:
+    """A rate or dropout that was set for a network means something else to a linear model."""
+    if builder.kind == "linear":
+        return recipe
+    return replace(recipe, training=replace(recipe.training, learning_rate=None, dropout=None))
 
 
 def _without_labels(teaching: Teaching) -> str:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from potstill.training.batches import steps_per_epoch
 from potstill.training.settings import Training, Trial
 
 # Fewer steps than this teach a small network nothing, however few the rows are.
 LEAST_STEPS = 600
+
+# Factors on the rate and additions to the dropout, in the order in which they are tried.
+NEIGHBOURS = ((0.5, 0.0), (2.0, 0.0), (1.0, 0.2), (0.5, 0.2), (2.0, 0.2), (4.0, 0.0), (0.25, 0.0), (4.0, 0.2))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,8 +73,11 @@ def student_trials(training: Training, base: Defaults, num_steps: int) -> list[T
     return [soft, *others, *_tuned(soft)[1:]][: training.num_trials]
 
 
-def control_trials(training: Training, base: Defaults, num_steps: int) -> list[Trial]:
-    """Rates, dropouts, smoothing and word dropout: what a control alone can turn."""
+def control_trials(training: Training, base: Defaults, num_steps: int, *, is_linear: bool = False) -> list[Trial]:
+    """Rates, dropouts, smoothing and word dropout: what a control alone can turn.
+
+    A linear model has no hidden features to regularize: its rate and dropout are what counts.
+    """
     plain = Trial(
         name="plain",
         signal="none",
@@ -79,6 +86,8 @@ def control_trials(training: Training, base: Defaults, num_steps: int) -> list[T
         dropout=base.dropout,
         num_steps=num_steps,
     )
+    if is_linear:
+        return _tuned(plain)[: training.num_trials]
     regular = replace(plain, name="dropout", dropout=max(0.5, base.dropout), learning_rate=base.learning_rate / 2)
     augmented = replace(regular, name="dropout, augmentation", augmentation=0.1)
     smooth = replace(regular, name="dropout, smoothing", label_smoothing=0.1)
@@ -88,7 +97,7 @@ def control_trials(training: Training, base: Defaults, num_steps: int) -> list[T
 def _tuned(trial: Trial) -> list[Trial]:
     """The trial itself, then its neighbours in rate and dropout."""
     found = [trial]
-    for rate, dropout in ((0.5, 0.0), (2.0, 0.0), (1.0, 0.2), (0.5, 0.2), (2.0, 0.2)):
+    for rate, dropout in NEIGHBOURS:
         found.append(
             replace(
                 trial,
@@ -107,4 +116,9 @@ def is_better(score: float, than: float) -> bool:
 
 def rate_factor(kind: str) -> float:
     """How a builder's learning rate relates to that of the small convolutional net."""
-    return {"linear": 20.0, "encoder": 0.1}.get(kind, 1.0)
+    return {"linear": 3000.0, "encoder": 0.1}.get(kind, 1.0)
+
+
+def optimizer_of(kind: str) -> Literal["adamw", "sgd"]:
+    """A table of rare n-grams learns by plain gradients, a network by Adam's."""
+    return "sgd" if kind == "linear" else "adamw"

@@ -23,7 +23,7 @@ class Training:
         batch_size: rows a step.
         learning_rate: peak of the schedule.
         dropout: share of features dropped, in [0, 1).
-        weight_decay: of AdamW.
+        weight_decay: of AdamW; a linear student, trained with plain gradients, has none.
         ce_weight: weight of the cross-entropy with true labels.
         kd_weight: weight of the distillation loss.
         signal: `soft` learns from probabilities, `hard` from the teacher's answers; `auto` tries both on dev.
