@@ -34,7 +34,7 @@ def defaults(training: Training, *, num_labelled: int, num_unlabelled: int, rate
     if num_unlabelled >= num_labelled:
         found = Defaults(num_epochs=8, learning_rate=2e-3, dropout=0.2, temperature=1.0)
     else:
-        found = Defaults(num_epochs=20, learning_rate=1e-3, dropout=0.3, temperature=2.0)
+        found = Defaults(num_epochs=40, learning_rate=2e-3, dropout=0.3, temperature=2.0)
     return Defaults(
         num_epochs=training.num_epochs or found.num_epochs,
         learning_rate=training.learning_rate or found.learning_rate * rate_factor,

@@ -15,8 +15,8 @@ Signal = Literal["auto", "soft", "hard"]
 class Training:
     """Options of training, for student and control alike.
 
-    What is None follows the data: many labels take the settings that won on full training sets (T = 2, lr 1e-3,
-    dropout 0.3, 20 epochs), few labels with a pool those that won there (T = 1, lr 2e-3, dropout 0.2, 8 epochs).
+    What is None follows the data: many labels take the settings that won on full training sets (T = 2, lr 2e-3,
+    dropout 0.3, 40 epochs), few labels with a pool those that won there (T = 1, lr 2e-3, dropout 0.2, 8 epochs).
 
     Attributes:
         num_epochs: passes over the transfer set; the control gets the same number of steps.
