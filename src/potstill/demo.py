@@ -76,10 +76,10 @@ def demo(out: Path, *, seed: int = 0, language: str = "en", progress: Progress |
     digits = load_digits(seed)
     teacher = train_teacher(digits, out / "someone-elses-teacher", progress)
     recipe = Recipe(
-        data=DataOptions(text="picture", label=("digit",), near_duplicate=1.0, dev_share=0.2),
+        data=DataOptions(image="picture", label=("digit",), near_duplicate=1.0, dev_share=0.2),
         teacher=Ready(teacher=teacher),
         student=PixelCnn(),
-        training=Training(num_trials=3),
+        training=Training(num_trials=3, num_views=1),
         controls=Controls(baseline=False),
         seed=seed,
     )

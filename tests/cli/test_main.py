@@ -200,4 +200,4 @@ def test_a_bundle_of_pictures_says_what_it_reads(tmp_path, capsys):
     )
     write_bundle(tmp_path / "b", manifest, {"model.onnx": network(), "tokenizer.json": TOKENIZER.encode()})
     assert main(["predict", str(tmp_path / "b"), "red"]) == 6
-    assert "reads pictures" in capsys.readouterr().err
+    assert "reads image files" in capsys.readouterr().err

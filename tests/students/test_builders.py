@@ -5,26 +5,35 @@ import torch
 from potstill.errors import ConfigurationError
 from potstill.exporters.bundle import BundleFacts, make_bundle, trace
 from potstill.exporters.onnx import quantize
-from potstill.students import Cnn, Encoder, Linear, PixelCnn, Static, StudentContext
+from potstill.students import Cnn, DsCnn, Encoder, Linear, PixelCnn, ResNet, Static, StudentContext
 from potstill.students.wordpiece import find_encoder
 from potstill.testing import check_exporter, check_student
 from potstill.types import Field, LabelSchema
+from tests.media import beeps, pictures
 from tests.toys import sentences
 
 SCHEMA = LabelSchema((Field(name="label", classes=("a", "b", "c")),))
 TEXTS = [text for text, _ in sentences(60)]
 PICTURES = list(np.random.default_rng(0).integers(0, 17, (20, 8, 8)).astype(np.uint8))
+PHOTOGRAPHS = [array for array, _ in pictures(20)]
+SOUNDS = [samples for samples, _, _ in beeps(20)]
 BUILDERS = {
     "cnn": Cnn(width=16, narrow_filters=8, wide_filters=8),
     "static": Static(width=16, hidden=8),
     "encoder": Encoder(layers=(1,)),
     "linear": Linear(num_buckets=2048),
     "pixel_cnn": PixelCnn(filters=4, hidden=16),
+    "resnet": ResNet(width=8),
+    "ds_cnn": DsCnn(width=16, num_blocks=3),
 }
 
 
+def inputs_of(kind):
+    return {"pixel_cnn": PICTURES, "resnet": PHOTOGRAPHS, "ds_cnn": SOUNDS}.get(kind, TEXTS)
+
+
 def context(kind, encoder_folder, **changes):
-    inputs = PICTURES if kind == "pixel_cnn" else TEXTS
+    inputs = inputs_of(kind)
     values = {
         "schema": SCHEMA,
         "transfer_inputs": inputs,
@@ -51,7 +60,9 @@ def test_a_bundle_predicts_what_the_network_predicts(kind, precision, encoder_fo
     with torch.no_grad():
         for parameter in student.module.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
-    inputs = PICTURES if kind == "pixel_cnn" else [*TEXTS, "x", "one two three four five six seven " * 9]
+    inputs = inputs_of(kind)
+    if inputs is TEXTS:
+        inputs = [*TEXTS, "x", "one two three four five six seven " * 9]
 
     def export(student, folder):
         return make_bundle(

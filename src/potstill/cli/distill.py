@@ -23,6 +23,9 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", default="", help="labelled rows that judge; without it some are held out")
     parser.add_argument("--unlabelled", default="", help="more rows without labels, for the teacher to answer")
     parser.add_argument("--text", default="", help="column of the text; guessed when left out")
+    parser.add_argument("--image", default="", help="column of the picture (path or bytes); `image` for a folder")
+    parser.add_argument("--audio", default="", help="column of the sound (path or bytes); `audio` for a folder")
+    parser.add_argument("--group", default="", help="column, such as the speaker, whose groups no split divides")
     parser.add_argument("--label", action="append", default=[], help="column of the label; repeat for several fields")
     parser.add_argument("--separator", default="", help="splits a label cell into several labels")
     parser.add_argument("--out-of-scope", default="", metavar="LABEL", help='label that means "none of these"')
@@ -32,12 +35,18 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All options of `distill`."""
-    parser.add_argument("source", help="labelled rows (CSV, TSV, JSONL, Parquet), or a recipe (.yaml)")
+    parser.add_argument(
+        "source", help="labelled rows (CSV, TSV, JSONL, Parquet, a folder of pictures or sounds), or a recipe (.yaml)"
+    )
     add_data_arguments(parser)
     parser.add_argument(
-        "--teacher", default="", help="encoder, scratch, a model's folder or name, recorded:COLUMN, openai:MODEL@URL"
+        "--teacher",
+        default="",
+        help="encoder, scratch, network, a model's folder or name, recorded:COLUMN, openai:MODEL@URL",
     )
-    parser.add_argument("--student", default="", help="cnn, static, linear or encoder; chosen when left out")
+    parser.add_argument(
+        "--student", default="", help="cnn, static, linear, encoder, resnet, ds_cnn; chosen when left out"
+    )
     parser.add_argument("--budget", default="", metavar="size=5MB,latency=1ms", help="limits that choose the student")
     parser.add_argument("--seeds", type=int, default=0, help="train student and control as pairs with so many seeds")
     parser.add_argument("--gate", action="append", default=[], metavar="accuracy=0.9", help="what must hold")
@@ -92,12 +101,17 @@ def recipe_values(args: argparse.Namespace) -> dict[str, Any]:
         "test": args.test,
         "unlabelled": args.unlabelled,
         "text": args.text,
+        "image": args.image,
+        "audio": args.audio,
+        "group": args.group,
         "label": args.label,
         "separator": args.separator,
         "out_of_scope": args.out_of_scope,
         "classes": [name.strip() for name in args.classes.split(",") if name.strip()],
         "other": args.other,
     }
+    if not (args.text or args.image or args.audio) and (kind := _folder_kind(args.source)):
+        data[kind] = kind
     values: dict[str, Any] = {"data": {name: value for name, value in data.items() if value}}
     if getattr(args, "teacher", ""):
         values["teacher"] = teacher_values(args.teacher)
@@ -108,6 +122,15 @@ def recipe_values(args: argparse.Namespace) -> dict[str, Any]:
     if getattr(args, "seeds", 0):
         values["num_seeds"] = args.seeds
     return values
+
+
+def _folder_kind(source: str) -> str | None:
+    """`image` or `audio` for a folder of such files."""
+    if not Path(source).is_dir():
+        return None
+    from potstill.data.folders import folder_kind
+
+    return folder_kind(Path(source))
 
 
 def teacher_values(text: str) -> dict[str, Any]:
@@ -129,7 +152,7 @@ def teacher_values(text: str) -> dict[str, Any]:
         return {"kind": "openai", "model": model, "base_url": url}
     if kind == "huggingface" and rest:
         return {"kind": "huggingface", "model": rest}
-    if text in ("encoder", "scratch"):
+    if text in ("encoder", "scratch", "network"):
         return {"kind": text}
     return {"kind": "encoder", "model": text}
 
@@ -161,7 +184,9 @@ def budget_values(text: str) -> dict[str, Any]:
 
 def _refuse_mixed(args: argparse.Namespace) -> None:
     given = [
-        name for name in ("test", "unlabelled", "text", "label", "teacher", "student", "budget") if getattr(args, name)
+        name
+        for name in ("test", "unlabelled", "text", "image", "audio", "group", "label", "teacher", "student", "budget")
+        if getattr(args, name)
     ]
     if given:
         raise ConfigurationError(

@@ -6,25 +6,28 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from potstill.cli.output import Result
+from potstill.data.folders import read_folder
 from potstill.data.guess import guess_label, guess_text
+from potstill.data.inputs import read_inputs
 from potstill.data.labels import encode_labels, field_values
 from potstill.data.options import DataOptions
 from potstill.data.readers import read_table
 from potstill.errors import DataError
 from potstill.evaluation.metrics import answers, class_scores, is_right, macro_f1, nll, probabilities, reliability
 from potstill.evaluation.significance import bootstrap_means, interval
+from potstill.report.words import sentence
 from potstill.runtime import Model, load
-from potstill.types import OTHER, FloatArray, IntArray
+from potstill.types import OTHER, Finding, FloatArray, IntArray
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `evaluate`."""
     parser.add_argument("bundle", help="folder or .zip of a bundle")
-    parser.add_argument("data", type=Path, help="labelled rows: CSV, TSV, JSONL or Parquet")
-    parser.add_argument("--text", default="", help="column of the text; guessed when left out")
+    parser.add_argument("data", type=Path, help="labelled rows: CSV, TSV, JSONL, Parquet, or a folder of files")
+    parser.add_argument(
+        "--text", "--image", "--audio", dest="column", default="", help="column of the input; guessed when left out"
+    )
     parser.add_argument("--label", default="", help="column of the label; guessed when left out")
     parser.add_argument("--separator", default="", help="splits a label cell into several labels")
 
@@ -32,10 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> Result:
     """Accuracy with interval, macro-F1, NLL and calibration error."""
     model = load(args.bundle)
-    table = read_table(args.data)
-    text = args.text or guess_text(table)
-    label = args.label or guess_label(table, text)
-    options = DataOptions(text=text, label=(label,), separator=args.separator)
+    table = read_folder(args.data) if args.data.is_dir() else read_table(args.data)
+    column = args.column or (guess_text(table) if model.modality == "text" else model.modality)
+    label = args.label or guess_label(table, column)
+    rate = int(model.manifest.preprocess.get("rate", 0))
+    columns = {model.modality: column}
+    options = DataOptions(
+        text=columns.get("text", ""),
+        image=columns.get("image", ""),
+        audio=columns.get("audio", ""),
+        label=(label,),
+        separator=args.separator,
+        sample_rate=rate,
+    )
     fields = field_values(table, options)
     if len(model.schema.fields) == 1 and len(fields) == 1:
         fields = {model.schema.fields[0].name: next(iter(fields.values()))}
@@ -44,15 +56,18 @@ def main(args: argparse.Namespace) -> Result:
             known = set(field.classes)
             values = fields[field.name]
             fields = {field.name: [v if not isinstance(v, str) or v in known else OTHER for v in values]}
-    labels = encode_labels(fields, model.schema, "", replace(table, source=str(args.data)))
-    rows = np.flatnonzero((labels >= 0).any(1))
+    table = replace(table, source=str(args.data))
+    labels = encode_labels(fields, model.schema, "", table)
+    findings: list[Finding] = []
+    inputs, usable = read_inputs(table, options, findings)
+    rows = usable[(labels[usable] >= 0).any(1)]
     if len(rows) == 0:
         raise DataError(f"{args.data} holds no labelled row in column {label!r}; there is nothing to compare with")
-    inputs = [str(table.column(text)[i]) for i in rows.tolist()]
-    return _judge(model.logits(inputs), labels[rows], model)
+    notes = [sentence(finding, "en") for finding in findings]
+    return _judge(model.logits([inputs[i] for i in rows.tolist()]), labels[rows], model, notes)
 
 
-def _judge(logits: FloatArray, labels: IntArray, model: Model) -> Result:
+def _judge(logits: FloatArray, labels: IntArray, model: Model, notes: list[str]) -> Result:
     said = answers(logits, model.schema)
     right = is_right(said, labels)
     low, high = interval(bootstrap_means({"student": right}, seed=0)["student"])
@@ -60,6 +75,7 @@ def _judge(logits: FloatArray, labels: IntArray, model: Model) -> Result:
     data = {
         "bundle_digest": model.digest,
         "num_rows": len(labels),
+        "findings": notes,
         "accuracy": float(right.mean()),
         "accuracy_ci": [low, high],
         "macro_f1": macro_f1(class_scores(said, labels, model.schema)),
@@ -70,4 +86,4 @@ def _judge(logits: FloatArray, labels: IntArray, model: Model) -> Result:
         f"{len(labels)} rows: accuracy {data['accuracy']:.4f} [{low:.4f}, {high:.4f}], macro-F1 "
         f"{data['macro_f1']:.4f}, NLL {data['nll']:.4f}, ECE {data['ece']:.4f}"
     )
-    return Result(data, text)
+    return Result(data, "\n".join([*notes, text]))

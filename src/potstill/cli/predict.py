@@ -11,7 +11,7 @@ from typing import Any
 
 from potstill.cli.output import Result
 from potstill.errors import DataError
-from potstill.runtime import Prediction, load
+from potstill.runtime import Model, Prediction, load
 
 BLOCK = 256
 
@@ -20,7 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `predict`."""
     parser.add_argument("bundle", help="folder or .zip of a bundle")
     parser.add_argument(
-        "input", nargs="?", default="-", help="a text, a file (one text a line, CSV, JSONL), or - for stdin"
+        "input",
+        nargs="?",
+        default="-",
+        help="a text, a file (one text a line, CSV, JSONL), a picture, a sound, a folder of them, or - for stdin",
     )
     parser.add_argument("--text", default="", help="column of the text in a CSV or JSONL file")
     parser.add_argument("--threads", type=int, default=1, help="threads that one prediction may use")
@@ -30,6 +33,8 @@ def main(args: argparse.Namespace) -> Result:
     """Predicts one text, or every row of a file."""
     model = load(args.bundle, threads=args.threads)
     path = Path(args.input)
+    if model.modality != "text":
+        return _files(model, path)
     if args.input != "-" and not _is_file(path):
         return _one(model.predict([args.input])[0], args.input)
     texts = _stdin() if args.input == "-" else _texts(path, args.text)
@@ -38,6 +43,25 @@ def main(args: argparse.Namespace) -> Result:
         found += [{"input": text, **p.to_json()} for text, p in zip(block, model.predict(block), strict=True)]
     lines = [f"{_label(row['label'])}\t{row['probability']:.4f}\t{row['input']}" for row in found]
     return Result({"bundle_digest": model.digest, "predictions": found}, "\n".join(lines))
+
+
+def _files(model: Model, path: Path) -> Result:
+    """Pictures or sounds: one, or all of a folder; a file that can't be read is said and passed over in a folder."""
+    if _is_file(path):
+        return _one(model.predict([model.read(path)])[0], str(path))
+    if not path.is_dir():
+        raise DataError(f"there is no file or folder {path}. This model reads {model.modality} files.")
+    found, unread = [], []
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        try:
+            value = model.read(file)
+        except DataError as error:
+            unread.append({"input": str(file), "error": str(error)})
+            continue
+        found.append({"input": str(file), **model.predict([value])[0].to_json()})
+    lines = [f"{_label(row['label'])}\t{row['probability']:.4f}\t{row['input']}" for row in found]
+    lines += [f"not read: {row['input']}: {row['error']}" for row in unread]
+    return Result({"bundle_digest": model.digest, "predictions": found, "unread": unread}, "\n".join(lines))
 
 
 def _one(prediction: Prediction, text: str) -> Result:

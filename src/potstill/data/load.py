@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,14 +11,17 @@ from typing import Any
 import numpy as np
 
 from potstill.data.duplicates import Pair, find_leaks, find_repeats
+from potstill.data.folders import read_folder
 from potstill.data.guess import guess_label, guess_text
+from potstill.data.inputs import base_folder, read_inputs
 from potstill.data.labels import encode_labels, field_values, infer_schema, narrow, narrow_labels
+from potstill.data.media import usual_rate
 from potstill.data.options import DataOptions
 from potstill.data.readers import read_table
 from potstill.data.rows import Rows, joined
-from potstill.data.splits import stratified_split
+from potstill.data.splits import group_split, stratified_split
 from potstill.data.table import Table, as_table
-from potstill.errors import DataError
+from potstill.errors import ConfigurationError, DataError
 from potstill.types import OUT_OF_SCOPE, UNLABELLED, Finding, IntArray, LabelSchema
 
 
@@ -89,13 +91,14 @@ def load_data(
         if len(test) == 0:
             raise DataError(f"{found['test'].source} holds no labelled row, so nothing can be judged")
     else:
-        kept, held = stratified_split(train.labels, train.digests(), options.test_share, seed=seed)
+        kept, held = _split(train, options.test_share, options, seed, findings)
         train, test = train.take(kept), train.take(held)
         findings.append(Finding("held_out", {"count": len(test), "share": options.test_share}))
+    _note_shared_groups(train, test, options, findings)
     unlabelled = _unlabelled(found["unlabelled"], blank, schema, options, findings, carry_columns)
     train = _without_leaks(train, test, options, findings, "training")
     unlabelled = _without_leaks(unlabelled, test, options, findings, "unlabelled")
-    train, dev = _split_dev(train, options, seed)
+    train, dev = _split_dev(train, options, seed, findings)
     unlabelled = _only_new(unlabelled, train, dev)
     service = narrow(schema, options)
     _check_sizes(schema, train, findings)
@@ -116,18 +119,30 @@ def _table(options: DataOptions, tables: Mapping[str, Any], name: str) -> Table 
     if tables.get(name) is not None:
         return as_table(tables[name], name)
     path = getattr(options, name)
-    return read_table(Path(path), encoding=options.encoding) if path else None
+    if not path:
+        return None
+    return read_folder(Path(path)) if Path(path).is_dir() else read_table(Path(path), encoding=options.encoding)
 
 
 def _with_columns(table: Table, options: DataOptions, findings: list[Finding]) -> DataOptions:
-    text, label = options.text, options.label
-    if not text:
-        text = guess_text(table, taken=label)
-        findings.append(Finding("text_column", {"column": text}))
-    if not label:
-        label = (guess_label(table, text),)
-        findings.append(Finding("label_column", {"column": label[0]}))
-    return replace(options, text=text, label=label)
+    if not options.column:
+        _refuse_folder(table)
+        options = replace(options, text=guess_text(table, taken=options.label))
+        findings.append(Finding("text_column", {"column": options.text}))
+    if not options.label:
+        options = replace(options, label=(guess_label(table, options.column),))
+        findings.append(Finding("label_column", {"column": options.label[0]}))
+    if options.audio and not options.sample_rate:
+        rate = usual_rate(table.column(options.audio), base_folder(table))
+        options = replace(options, sample_rate=rate)
+        findings.append(Finding("sample_rate", {"rate": rate}))
+    return options
+
+
+def _refuse_folder(table: Table) -> None:
+    kind = next((name for name in ("image", "audio") if Path(table.source).is_dir() and name in table.columns), None)
+    if kind:
+        raise ConfigurationError(f"{table.source} is a folder of files. Say what they are: data.{kind}={kind}")
 
 
 def _rows(
@@ -139,41 +154,19 @@ def _rows(
     carry_columns: bool,
 ) -> Rows:
     """All rows of a table with a usable input."""
-    inputs = table.column(options.text)
-    if len(inputs) and not any(isinstance(value, str | np.ndarray) for value in inputs):
-        raise DataError(f"{table.source}: column {options.text!r} holds no text. Name the column with --text.")
-    usable = [i for i, value in enumerate(inputs) if _is_usable(value)]
-    if len(usable) < len(inputs):
-        gone = sorted(set(range(len(inputs))) - set(usable))
-        lines = ", ".join(str(table.line_numbers[i]) for i in gone[:10]) + (" ..." if len(gone) > 10 else "")
-        findings.append(Finding("empty_inputs", {"source": table.source, "count": len(gone), "lines": lines}))
-    if not usable and len(inputs):
-        raise DataError(f"{table.source}: column {options.text!r} is empty in every row")
-    others = [n for n in table.columns if n != options.text and n not in options.label] if carry_columns else []
+    inputs, usable = read_inputs(table, options, findings)
+    others = [n for n in table.columns if n != options.column and n not in options.label] if carry_columns else []
+    if options.group and options.group not in others:
+        table.column(options.group)
+        others.append(options.group)
     rows = Rows(
-        inputs=[_plain(value) for value in inputs],
+        inputs=inputs,
         labels=encode_labels(fields, schema, options.out_of_scope, table),
         line_numbers=table.line_numbers,
         source=table.source,
         columns={name: table.columns[name] for name in others},
     )
-    return rows if len(usable) == len(inputs) else rows.take(np.array(usable, np.int64))
-
-
-def _is_usable(value: Any) -> bool:
-    if isinstance(value, str):
-        return bool(value.strip())
-    return (isinstance(value, np.ndarray) and value.size > 0) or (
-        isinstance(value, int | float) and not math.isnan(value)
-    )
-
-
-def _plain(value: Any) -> Any:
-    """Numbers in a text column are texts."""
-    if isinstance(value, str):
-        # Lone surrogates (from broken JSON escapes) can't be written as UTF-8.
-        return value.encode("utf-8", "replace").decode("utf-8")
-    return value if isinstance(value, np.ndarray) else str(value)
+    return rows if len(usable) == len(inputs) else rows.take(usable)
 
 
 def _apart(rows: Rows) -> tuple[Rows, Rows]:
@@ -231,14 +224,37 @@ def _unlabelled(
     return rows.take(np.setdiff1d(np.arange(len(rows)), repeats))
 
 
-def _split_dev(train: Rows, options: DataOptions, seed: int) -> tuple[Rows, Rows]:
+def _split_dev(train: Rows, options: DataOptions, seed: int, findings: list[Finding]) -> tuple[Rows, Rows]:
     """Dev takes a share of the labelled rows, and every row marked out of scope: those are never taught."""
     outside = (train.labels == OUT_OF_SCOPE).any(1)
     inside = np.flatnonzero(~outside)
     scope = train.take(inside)
-    rest, chosen = stratified_split(scope.labels, scope.digests(), options.dev_share, seed=seed + 1)
+    rest, chosen = _split(scope, options.dev_share, options, seed + 1, findings)
     dev = np.sort(np.concatenate([inside[chosen], np.flatnonzero(outside)]))
     return train.take(inside[rest]), train.take(dev)
+
+
+def _split(
+    rows: Rows, share: float, options: DataOptions, seed: int, findings: list[Finding]
+) -> tuple[IntArray, IntArray]:
+    """By whole groups where the rows have several of them, else by rows."""
+    digests = rows.digests()
+    if options.group:
+        groups = [str(value) for value in rows.columns[options.group]]
+        if len(set(groups)) > 1:
+            return group_split(groups, share, seed=seed)
+        findings.append(Finding("one_group", {"column": options.group, "group": groups[0] if groups else ""}))
+    return stratified_split(rows.labels, digests, share, seed=seed)
+
+
+def _note_shared_groups(train: Rows, test: Rows, options: DataOptions, findings: list[Finding]) -> None:
+    """A speaker who was heard in training makes the test easier than the world will be."""
+    if not options.group:
+        return
+    shared = sorted({str(v) for v in train.columns[options.group]} & {str(v) for v in test.columns[options.group]})
+    if shared:
+        values = {"column": options.group, "count": len(shared), "groups": ", ".join(shared[:10])}
+        findings.append(Finding("groups_shared", values))
 
 
 def _only_new(unlabelled: Rows, *others: Rows) -> Rows:

@@ -34,6 +34,31 @@ def stratified_split(
     return np.flatnonzero(~taken), np.flatnonzero(taken)
 
 
+def group_split(groups: Sequence[str], share: float, *, seed: int) -> tuple[IntArray, IntArray]:
+    """Positions of (the rest, the share), where no group stands on both sides.
+
+    Groups are taken in the order of a hash of seed and name until the share is nearly reached; at least one is taken
+    and at least one is left.
+
+    Args:
+        groups: the group of each row, two or more different ones.
+        share: wished for; whole groups rarely meet it exactly.
+        seed: of the order.
+    """
+    names = sorted(set(groups))
+    keys = _keys([name.encode() for name in names], f"groups/{seed}/")
+    sizes = {name: groups.count(name) for name in names}
+    wanted, taken, total = share * len(groups), set[str](), 0
+    for i in np.argsort(keys, kind="stable"):
+        name = names[i]
+        closer = abs(total + sizes[name] - wanted) < abs(total - wanted)
+        if not taken or (closer and len(taken) < len(names) - 1):
+            taken.add(name)
+            total += sizes[name]
+    inside = np.array([name in taken for name in groups])
+    return np.flatnonzero(~inside), np.flatnonzero(inside)
+
+
 def fold_numbers(labels_NL: IntArray, digests: Sequence[bytes], num_folds: int, *, seed: int) -> IntArray:
     """The fold of each row, 0 to `num_folds` - 1: every combination of labels is dealt out evenly."""
     keys = _keys(digests, f"folds/{seed}/")

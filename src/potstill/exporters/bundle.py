@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -121,4 +122,9 @@ def _check_parity(student: Student, inputs: Sequence[Input], logits_NC: FloatArr
 def _probe(value: Input) -> Any:
     if isinstance(value, str):
         return value
-    return {"dtype": value.dtype.str, "values": value.tolist()}
+    little = np.ascontiguousarray(value.astype(value.dtype.newbyteorder("<")))
+    return {
+        "dtype": little.dtype.str,
+        "shape": list(little.shape),
+        "base64": base64.b64encode(little.tobytes()).decode(),
+    }

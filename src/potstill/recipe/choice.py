@@ -12,7 +12,7 @@ from potstill.exporters.bundle import BundleFacts, make_bundle, trace
 from potstill.recipe.measure import measure_models
 from potstill.recipe.recipe import Budget, Recipe
 from potstill.runtime.bundle import size_of
-from potstill.students import Cnn, Encoder, Linear, PixelCnn, Static, StudentBuilder, StudentContext
+from potstill.students import Cnn, DsCnn, Encoder, Linear, ResNet, Static, StudentBuilder, StudentContext
 from potstill.types import Finding
 
 # From the strongest to the weakest in our experiments (docs/log.md). Size and latency are measured here, on the
@@ -28,7 +28,23 @@ TEXT_CANDIDATES: tuple[StudentBuilder, ...] = (
     Linear(num_buckets=4096),
     Linear(num_buckets=1024, char_ngrams=(2, 3)),
 )
-PICTURE_CANDIDATES: tuple[StudentBuilder, ...] = (PixelCnn(), PixelCnn(filters=8, hidden=32))
+PICTURE_CANDIDATES: tuple[StudentBuilder, ...] = (
+    ResNet(depth=14, width=32),
+    ResNet(depth=14, width=16),
+    ResNet(depth=8, width=16),
+    ResNet(depth=8, width=12),
+    ResNet(depth=8, width=8),
+    DsCnn(width=32, num_blocks=4),
+    ResNet(depth=8, width=4),
+)
+SOUND_CANDIDATES: tuple[StudentBuilder, ...] = (
+    ResNet(depth=14, width=16),
+    ResNet(depth=8, width=12),
+    DsCnn(width=64, num_blocks=5),
+    DsCnn(width=48, num_blocks=4),
+    DsCnn(width=32, num_blocks=4),
+    DsCnn(width=24, num_blocks=3),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +68,11 @@ def choose_student(recipe: Recipe, context: StudentContext) -> Choice:
     """
     if recipe.student is not None:
         return Choice(builder=recipe.student, reasons=(Finding("student_named", {"kind": recipe.student.kind}),))
-    is_text = isinstance(context.transfer_inputs[0], str)
-    candidates = TEXT_CANDIDATES if is_text else PICTURE_CANDIDATES
+    modality = recipe.data.modality
+    candidates = {"text": TEXT_CANDIDATES, "image": PICTURE_CANDIDATES, "audio": SOUND_CANDIDATES}[modality]
     if recipe.budget == Budget():
-        builder: StudentBuilder = Cnn() if is_text else PixelCnn()
+        defaults: dict[str, StudentBuilder] = {"text": Cnn(), "image": ResNet(), "audio": DsCnn()}
+        builder = defaults[modality]
         return Choice(builder=builder, reasons=(Finding("student_default", {"kind": builder.kind}),))
     if context.encoder is None:
         candidates = tuple(candidate for candidate in candidates if not isinstance(candidate, Encoder))

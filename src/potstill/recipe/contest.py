@@ -26,7 +26,7 @@ from potstill.recipe.trials import is_better, optimizer_of
 from potstill.students.base import Student, StudentBuilder, StudentContext, encoded_logits
 from potstill.training.loop import DivergedError, Plan, TrainingState, train
 from potstill.training.settings import Training, Trial
-from potstill.training.task import DistillationTask, Term, TransferSet, encode_rows
+from potstill.training.task import DistillationTask, Term, TransferSet, ViewedInputs, encode_rows
 from potstill.types import FloatArray, Input, IntArray, Progress
 
 
@@ -41,6 +41,7 @@ class Lesson:
         known: N, whether the teacher answered.
         teacher_embedding: N x D, pooled features of the teacher; None where not asked for.
         teacher_hidden: N x H, pooled hidden states of the teacher; None where not asked for.
+        views: of the inputs, where they are pictures or sounds.
         digest: of all of these; part of the key of a trial.
     """
 
@@ -50,6 +51,7 @@ class Lesson:
     known: IntArray | None = None
     teacher_embedding: FloatArray | None = None
     teacher_hidden: FloatArray | None = None
+    views: ViewedInputs | None = None
     digest: str
 
 
@@ -194,6 +196,7 @@ def _task(student: Student, trial: Trial, lesson: Lesson, ground: Ground, seed: 
         known=lesson.known,
         teacher_embedding=lesson.teacher_embedding,
         teacher_hidden=lesson.teacher_hidden,
+        views=lesson.views,
     )
     return DistillationTask(
         student,
@@ -202,6 +205,7 @@ def _task(student: Student, trial: Trial, lesson: Lesson, ground: Ground, seed: 
         dev_labels=ground.dev_labels,
         terms=terms(trial, ground.training),
         augmentation=trial.augmentation,
+        batch_size=ground.training.batch_size,
         seed=seed,
     )
 

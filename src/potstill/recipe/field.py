@@ -76,6 +76,7 @@ def make_ground(
         transfer_inputs=teaching.student.inputs,
         encoder=recipe.teacher.pretrained() if isinstance(recipe.teacher, Encoder) else None,
         seed=seed,
+        sample_rate=teaching.sample_rate,
     )
     return Ground(
         run_folder=out,
@@ -172,6 +173,7 @@ def trial_lists(recipe: Recipe, teaching: Teaching, builder: StudentBuilder) -> 
         recipe.training,
         num_labelled=num_labelled,
         num_unlabelled=num_rows - num_labelled,
+        is_text=isinstance(teaching.control.inputs[0], str),
         rate_factor=rate_factor(builder.kind),
     )
     num_steps = count_steps(recipe.training, base.num_epochs, num_rows)

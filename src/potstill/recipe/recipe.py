@@ -9,7 +9,7 @@ from potstill.data.options import DataOptions
 from potstill.errors import ConfigurationError
 from potstill.files import digest
 from potstill.students import StudentBuilder
-from potstill.teachers import Encoder, TeacherSpec
+from potstill.teachers import Encoder, Network, TeacherSpec
 from potstill.training.settings import Training
 
 
@@ -80,7 +80,7 @@ class Recipe:
 
     Attributes:
         data: which rows, which columns, which classes.
-        teacher: who is asked.
+        teacher: who is asked; by default an encoder for texts, a network trained here for pictures and sounds.
         student: what learns; None chooses within `budget`, and without a budget takes the default of the data.
         training: how.
         budget: limits of the student.
@@ -105,6 +105,9 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.num_seeds < 1:
             raise ConfigurationError(f"num_seeds is {self.num_seeds}; it must be at least 1")
+        if self.data.modality != "text" and self.teacher == Encoder():
+            # Nobody asked for it by name: an encoder reads text alone.
+            object.__setattr__(self, "teacher", Network())
 
     def to_json(self) -> dict[str, Any]:
         """Everything, defaults included, as JSON values."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from potstill.data import Data, Rows, joined
+from potstill.data.views import Views, may_flip
 from potstill.errors import ConfigurationError, DataError
 from potstill.files import digest
 from potstill.recipe.contest import Lesson
 from potstill.recipe.recipe import Recipe
+from potstill.recipe.seeing import answer_views, joined_captures
 from potstill.recipe.stages import stage
 from potstill.signals import Capture, Store, capture, project
 from potstill.students import Encoder as EncoderStudent
@@ -20,6 +23,7 @@ from potstill.students.classifier import EncoderClassifier
 from potstill.teachers import TeacherContext
 from potstill.teachers.gate import check_gate
 from potstill.teachers.trained import TrainedTeacher
+from potstill.training.task import ViewedInputs
 from potstill.types import UNLABELLED, FloatArray, Input, IntArray, LabelSchema, Progress, Teacher
 
 
@@ -41,6 +45,7 @@ class Teaching:
         control: what control and baseline learn from.
         dev_logits: the teacher's, on `scope_dev`, in the service's classes.
         test_logits: the teacher's, on `test`, in the service's classes.
+        sample_rate: of the inputs where they are sounds, in Hz.
         num_unknown_test: test rows that the teacher gave no usable answer to.
     """
 
@@ -57,6 +62,7 @@ class Teaching:
     control: Lesson
     dev_logits: FloatArray
     test_logits: FloatArray
+    sample_rate: int
     num_unknown_test: int
 
 
@@ -95,11 +101,17 @@ def teach(
     answered = _Answered(teacher, [rows.dev, train, rows.unlabelled, scope_dev, judged], store, progress)
     reached = float("nan") if with_dev else _gate(recipe, rows, *answered.of(0))
     inputs, labels, logits, known = _lesson_rows(rows, train, answered.of(1), answered.of(2))
+    views = _views(recipe, rows, inputs)
+    seen = answer_views(teacher, views, inputs, rows, store, progress) if views else None
     identity_digest = digest(teacher.identity())
     key = [data.digest, with_dev, identity_digest, digest(logits.tobytes()), recipe.training.embedding_loss]
+    control_key: list[Any] = [data.digest, with_dev, "control"]
+    if views and seen:
+        key.append([views.to_json(), seen.digest])
+        control_key.append(views.to_json())
     return Teaching(
         teacher=teacher,
-        capture=answered.capture,
+        capture=joined_captures([answered.capture, *(seen.captures if seen else ())]),
         identity_digest=identity_digest,
         dev_accuracy=reached,
         train=train,
@@ -114,11 +126,18 @@ def teach(
             known=known,
             teacher_embedding=_embedding(recipe, teacher, inputs),
             teacher_hidden=_hidden(recipe, teacher, inputs),
+            views=seen.viewed if seen else None,
             digest=digest(key),
         ),
-        control=Lesson(inputs=train.inputs, labels=train.labels, digest=digest([data.digest, with_dev, "control"])),
+        control=Lesson(
+            inputs=train.inputs,
+            labels=train.labels,
+            views=ViewedInputs(views=views, inputs=train.inputs) if views else None,
+            digest=digest(control_key),
+        ),
         dev_logits=project(answered.of(3)[0], data.full_schema, data.schema)[0],
         test_logits=project(answered.of(4)[0], data.full_schema, data.schema)[0],
+        sample_rate=data.options.sample_rate,
         num_unknown_test=int((~answered.of(4)[1]).sum()),
     )
 
@@ -170,8 +189,21 @@ def _prepare(
         seed=recipe.seed,
         device=device,
         progress=progress,
+        sample_rate=data.options.sample_rate,
     )
     return recipe.teacher.prepare(context)
+
+
+def _views(recipe: Recipe, data: Data, inputs: Sequence[Input]) -> Views | None:
+    """Views of pictures and sounds, of a seed of their own: another run on the same rows then finds them answered."""
+    num_views = recipe.training.num_views or 4
+    if data.options.modality == "text" or num_views == 1:
+        return None
+    return Views(
+        num_views=num_views,
+        flip=may_flip(recipe.training.flip, inputs[0]),
+        sample_rate=data.options.sample_rate,
+    )
 
 
 class _Answered:

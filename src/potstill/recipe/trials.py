@@ -29,9 +29,13 @@ class Defaults:
     temperature: float
 
 
-def defaults(training: Training, *, num_labelled: int, num_unlabelled: int, rate_factor: float = 1.0) -> Defaults:
-    """Few labels beside a pool want short, fast, mild training; many labels want long and careful training."""
-    if num_unlabelled >= num_labelled:
+def defaults(
+    training: Training, *, num_labelled: int, num_unlabelled: int, rate_factor: float = 1.0, is_text: bool = True
+) -> Defaults:
+    """Few labels beside a pool want short, fast, mild training; many labels, pictures and sounds want longer."""
+    if not is_text:
+        found = Defaults(num_epochs=24, learning_rate=3e-3, dropout=0.0, temperature=4.0)
+    elif num_unlabelled >= num_labelled:
         found = Defaults(num_epochs=8, learning_rate=2e-3, dropout=0.2, temperature=1.0)
     else:
         found = Defaults(num_epochs=40, learning_rate=2e-3, dropout=0.3, temperature=2.0)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from potstill.errors import BundleError, DataError
 from potstill.runtime.manifest import NAME, Manifest, check_files, parse_manifest
+from potstill.runtime.media import read_picture, read_sound
 from potstill.runtime.onnx_guard import check_onnx
 from potstill.runtime.preprocess import KINDS, Preprocessor
 from potstill.runtime.safe_zip import read_files
@@ -84,6 +86,28 @@ class Model:
             logits_NC[positions] = self.run(self._preprocessor.batch([encoded[i] for i in positions]))
         return logits_NC
 
+    @property
+    def modality(self) -> Literal["text", "image", "audio"]:
+        """What an input is."""
+        kinds: dict[str, Literal["image", "audio"]] = {"pixels": "image", "log_mel": "audio"}
+        return kinds.get(str(self.manifest.preprocess["kind"]), "text")
+
+    def read(self, source: bytes | Path) -> Input:
+        """A picture or sound file as this model's input, just as it was read in training.
+
+        Raises:
+            DataError: it can't be read, or this model reads texts.
+            MissingExtraError: the package that reads such files is not installed.
+        """
+        if self.modality == "text":
+            raise DataError("this model reads texts, not files of pictures or sounds")
+        if self.modality == "audio":
+            return read_sound(source, int(self.manifest.preprocess["rate"]))
+        picture = read_picture(source)
+        if self.manifest.preprocess["channels"] == 1:
+            raise DataError("this model reads grey arrays of its own scale, not picture files; pass arrays to predict")
+        return picture
+
     def prepare(self, value: Input) -> dict[str, Any]:
         """The arrays of one input, for `run`."""
         return self._preprocessor.batch(self._preprocessor.encode([value]))
@@ -121,7 +145,10 @@ class Model:
         probes = self.manifest.probes
         if not probes:
             return
-        inputs = [_probe_input(row["input"]) for row in probes]
+        try:
+            inputs = [_probe_input(row["input"]) for row in probes]
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"the manifest's probes are not in their form: {error!r}") from error
         expected = np.array([row["logits"] for row in probes], np.float64)
         difference = float(np.abs(self.logits(inputs) - expected).max())
         if not difference <= self.manifest.tolerance:
@@ -233,7 +260,19 @@ def _describe(schema: LabelSchema, probabilities: FloatArray) -> tuple[Any, floa
 
 
 def _probe_input(value: Any) -> Input:
-    return value if isinstance(value, str) else np.array(value["values"], dtype=value["dtype"])
+    if isinstance(value, str):
+        return value
+    if "values" in value:
+        return np.array(value["values"], dtype=value["dtype"])
+    flat = np.frombuffer(base64.b64decode(value["base64"], validate=True), _plain_dtype(value["dtype"]))
+    return flat.reshape([int(n) for n in value["shape"]])
+
+
+def _plain_dtype(name: str) -> np.dtype[Any]:
+    dtype = np.dtype(name)
+    if dtype.kind not in "uif":
+        raise ValueError(f"a probe of {name}")
+    return dtype
 
 
 def _check_list(inputs: Sequence[Input]) -> None:

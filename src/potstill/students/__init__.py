@@ -2,11 +2,25 @@
 
 from potstill.students.base import Student, StudentBuilder, StudentContext
 from potstill.students.cnn import Cnn
+from potstill.students.ds_cnn import DsCnn
 from potstill.students.encoder import Encoder
 from potstill.students.linear import Linear
 from potstill.students.pixel_cnn import PixelCnn
+from potstill.students.resnet import ResNet
 from potstill.students.static import Static
 
-KINDS: tuple[type, ...] = (Cnn, Encoder, Linear, PixelCnn, Static)
+KINDS: tuple[type, ...] = (Cnn, DsCnn, Encoder, Linear, PixelCnn, ResNet, Static)
 
-__all__ = ["KINDS", "Cnn", "Encoder", "Linear", "PixelCnn", "Static", "Student", "StudentBuilder", "StudentContext"]
+__all__ = [
+    "KINDS",
+    "Cnn",
+    "DsCnn",
+    "Encoder",
+    "Linear",
+    "PixelCnn",
+    "ResNet",
+    "Static",
+    "Student",
+    "StudentBuilder",
+    "StudentContext",
+]

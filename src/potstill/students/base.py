@@ -41,12 +41,14 @@ class StudentContext:
         encoder: the pretrained encoder that the run knows, before any training on the labels: the start that student
             and control share. None for data without one.
         seed: of the initial weights.
+        sample_rate: of the inputs where they are sounds, in Hz.
     """
 
     schema: LabelSchema
     transfer_inputs: Sequence[Input]
     encoder: PretrainedEncoder | None
     seed: int
+    sample_rate: int = 16_000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, final
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from potstill.errors import ConfigurationError
-from potstill.runtime.preprocess import Pixels
 from potstill.students.base import Student, StudentContext, StudentOutput
+from potstill.students.senses import sense
 
 
 class SmallPictureNet(nn.Module):
@@ -58,22 +57,9 @@ class PixelCnn:
 
     def build(self, context: StudentContext, *, dropout: float) -> Student:
         """Takes size, brightness and contrast from the transfer inputs."""
-        first = context.transfer_inputs[0]
-        if isinstance(first, str):
+        if isinstance(context.transfer_inputs[0], str):
             raise ConfigurationError("student.kind is pixel_cnn, and the inputs are texts. Use `student.kind: cnn`.")
-        channels = 1 if first.ndim == 2 else first.shape[2]
-        stacked = np.stack([np.asarray(value, np.float64) for value in context.transfer_inputs])
-        scale = float(stacked.max()) or 1.0
-        flat_Xc = stacked.reshape(-1, channels) / scale
-        pixels = Pixels(
-            height=first.shape[0],
-            width=first.shape[1],
-            channels=channels,
-            scale=scale,
-            mean=tuple(float(x) for x in flat_Xc.mean(0)),
-            std=tuple(max(float(x), 1e-3) for x in flat_Xc.std(0)),
-        )
+        preprocessor, shape = sense(context)
         torch.manual_seed(context.seed)
-        shape = (channels, first.shape[0], first.shape[1])
         module = SmallPictureNet(shape, self.filters, self.hidden, context.schema.num_logits, dropout)
-        return Student(module=module, preprocessor=pixels, schema=context.schema)
+        return Student(module=module, preprocessor=preprocessor, schema=context.schema)

@@ -24,6 +24,7 @@ class TeacherContext:
         folder: where it may keep checkpoints; the same folder on a rerun.
         seed: of everything random.
         device: `cpu`, `cuda` or `mps`.
+        sample_rate: of the inputs where they are sounds, in Hz.
         progress: where it says how far it is.
     """
 
@@ -36,6 +37,7 @@ class TeacherContext:
     seed: int
     device: str
     progress: Progress
+    sample_rate: int = 16_000
 
 
 class TeacherSpec(Protocol):

@@ -6,26 +6,31 @@ import json
 import os
 from pathlib import Path
 
+from potstill.data.views import Views
 from potstill.files import canonical_json, write_atomic
 from potstill.losses import CrossEntropy
 from potstill.students.base import Student
 from potstill.teachers.base import TeacherContext
 from potstill.training.device import probe_precision
 from potstill.training.loop import Plan, train
-from potstill.training.task import DistillationTask, Term, TransferSet, encode_rows
+from potstill.training.task import DistillationTask, Term, TransferSet, ViewedInputs, encode_rows
 
 
-def fit(student: Student, plan: Plan, context: TeacherContext, *, augmentation: float = 0.0) -> None:
+def fit(
+    student: Student, plan: Plan, context: TeacherContext, *, augmentation: float = 0.0, views: Views | None = None
+) -> None:
     """Trains a teacher in place on the true labels, keeping the best weights on dev."""
     encoded, lengths = encode_rows(student, context.labelled.inputs)
     dev_encoded, _ = encode_rows(student, context.dev.inputs)
+    viewed = ViewedInputs(views=views, inputs=context.labelled.inputs) if views else None
     task = DistillationTask(
         student,
-        TransferSet(encoded=encoded, lengths=lengths, labels=context.labelled.labels),
+        TransferSet(encoded=encoded, lengths=lengths, labels=context.labelled.labels, views=viewed),
         dev_encoded=dev_encoded,
         dev_labels=context.dev.labels,
         terms=[Term("cross_entropy", 1.0, CrossEntropy())],
         augmentation=augmentation,
+        batch_size=plan.batch_size,
         seed=context.seed,
     )
     context.progress.stage("teacher", plan.num_steps)

@@ -36,6 +36,9 @@ class Training:
             `auto` does so where labels are few beside the pool, and each of them counts.
         hidden_weight: weight of the squared difference of pooled hidden states, for a student that took its layers from
             the teacher's encoder; 0 leaves it out.
+        num_views: views of every picture or sound that teacher and student see, itself included, one an epoch in turns;
+            None takes 4. Texts have one.
+        flip: whether a view may be mirrored left to right; `auto` does so with colour pictures.
         num_trials: settings tried on dev; student, control and baseline get the same number.
         patience: evaluations on dev without a better NLL before a trial stops early.
         precision: `auto` times fp32 and bf16 once and takes the faster.
@@ -57,6 +60,8 @@ class Training:
     embedding_weight: float = 1.0
     hidden_weight: float = 0.0
     refit: Literal["auto", "yes", "no"] = "auto"
+    num_views: int | None = None
+    flip: Literal["auto", "yes", "no"] = "auto"
     num_trials: int = 3
     patience: int = 4
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -67,6 +72,7 @@ class Training:
         least: dict[str, tuple[float | None, float]] = {
             "num_epochs": (self.num_epochs, 1),
             "batch_size": (self.batch_size, 2),
+            "num_views": (self.num_views, 1),
             "num_trials": (self.num_trials, 1),
             "patience": (self.patience, 1),
             "num_threads": (self.num_threads, 1),

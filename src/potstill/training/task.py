@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from potstill.data.views import Views
 from potstill.losses import CrossEntropy, Loss
 from potstill.students.base import Student, StudentOutput, as_tensors, encoded_logits
 from potstill.students.bert import mean_pool
+from potstill.training.batches import steps_per_epoch
 from potstill.training.seeds import generator
-from potstill.types import FloatArray, IntArray, LabelSchema
+from potstill.types import FloatArray, Input, IntArray, LabelSchema
 
 
 class Term(NamedTuple):
@@ -77,6 +79,7 @@ class TransferSet:
         teacher_embedding: N x D, pooled features of the teacher; None where not asked for.
         teacher_hidden: N x H, pooled hidden states of the teacher's layers that the student took, side by side; None
             where not asked for.
+        views: of the rows, where they are pictures or sounds; None trains on the rows alone.
     """
 
     encoded: Sequence[Any]
@@ -86,6 +89,24 @@ class TransferSet:
     known: IntArray | None = None
     teacher_embedding: FloatArray | None = None
     teacher_hidden: FloatArray | None = None
+    views: ViewedInputs | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewedInputs:
+    """The views of the rows, beside the rows themselves.
+
+    Attributes:
+        views: how a view is made.
+        inputs: N inputs.
+        teacher_logits: V - 1 x N x C, of the views after the first; None for a contender without a teacher.
+        known: V - 1 x N, whether the teacher answered; None where it wasn't asked.
+    """
+
+    views: Views
+    inputs: Sequence[Input]
+    teacher_logits: FloatArray | None = None
+    known: IntArray | None = None
 
 
 def encode_rows(student: Student, inputs: Sequence[Any]) -> tuple[Sequence[Any], IntArray]:
@@ -106,6 +127,7 @@ class DistillationTask:
         dev_labels: IntArray,
         terms: Sequence[Term],
         augmentation: float = 0.0,
+        batch_size: int = 64,
         seed: int = 0,
     ) -> None:
         self.student = student
@@ -120,6 +142,7 @@ class DistillationTask:
         if self._projection is not None:
             modules["projection"] = self._projection
         self._trainable = nn.ModuleDict(modules)
+        self._steps_per_epoch = steps_per_epoch(len(transfer.lengths), batch_size)
 
     @property
     def trainable(self) -> nn.Module:
@@ -144,26 +167,49 @@ class DistillationTask:
     def loss(self, positions_B: IntArray, step: int) -> StepLoss:
         """Sums over the rows of a batch; a row counts in a term only if it has that term's signal."""
         device = next(self._trainable.parameters()).device
-        batch = self.student.preprocessor.batch([self.transfer.encoded[i] for i in positions_B])
+        number = self._view_number(step)
+        batch = self.student.preprocessor.batch(self._encoded(positions_B, number))
         if self.augmentation:
             batch = augment(batch, self.augmentation, generator(self.seed, "augment", step))
         output: StudentOutput = self.student.module(**as_tensors(batch, device))
-        parts = {term.name: self._term(term.loss, output, batch, positions_B) for term in self.terms}
+        parts = {term.name: self._term(term.loss, output, batch, positions_B, number) for term in self.terms}
         total = torch.stack([term.weight * parts[term.name] for term in self.terms]).sum()
         return StepLoss(total, parts, output)
 
-    def _term(self, loss: Loss, output: StudentOutput, batch: dict[str, Any], positions_B: IntArray) -> Tensor:
+    def _view_number(self, step: int) -> int:
+        """Every epoch shows another view, in turns."""
+        viewed = self.transfer.views
+        return (step // self._steps_per_epoch) % viewed.views.num_views if viewed else 0
+
+    def _encoded(self, positions_B: IntArray, number: int) -> list[Any]:
+        viewed = self.transfer.views
+        if viewed is None or number == 0:
+            return [self.transfer.encoded[i] for i in positions_B]
+        return list(
+            self.student.preprocessor.encode([viewed.views.view(viewed.inputs[i], number) for i in positions_B])
+        )
+
+    def _answers(self, number: int) -> tuple[FloatArray | None, IntArray | None]:
+        """The teacher's logits of a view, N x C, and which are known."""
+        viewed = self.transfer.views
+        if viewed is None or number == 0 or viewed.teacher_logits is None:
+            return self.transfer.teacher_logits, self.transfer.known
+        return viewed.teacher_logits[number - 1], None if viewed.known is None else viewed.known[number - 1]
+
+    def _term(
+        self, loss: Loss, output: StudentOutput, batch: dict[str, Any], positions_B: IntArray, number: int
+    ) -> Tensor:
         device = output.logits.device
         if loss.needs == "labels":
             labels_BL = torch.from_numpy(self.transfer.labels[positions_B]).to(device).long()
             return label_sum(loss, self.student.schema, output.logits, labels_BL)
-        known = self.transfer.known
+        logits_NC, known = self._answers(number)
         mask_B = torch.ones(len(positions_B), device=device)
         if known is not None:
             mask_B = torch.from_numpy(known[positions_B].astype(np.float32)).to(device)
         if loss.needs == "logits":
-            assert self.transfer.teacher_logits is not None, "a distillation loss without a teacher's logits"
-            target_BC = torch.from_numpy(self.transfer.teacher_logits[positions_B].astype(np.float32)).to(device)
+            assert logits_NC is not None, "a distillation loss without a teacher's logits"
+            target_BC = torch.from_numpy(logits_NC[positions_B].astype(np.float32)).to(device)
             return (logit_values(loss, self.student.schema, output.logits, target_BC) * mask_B).sum()
         if loss.needs == "hidden":
             assert self.transfer.teacher_hidden is not None and output.hidden, "no hidden states to compare"

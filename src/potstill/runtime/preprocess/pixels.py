@@ -1,4 +1,4 @@
-"""Small pictures as arrays. Shapes: B batch, H height, W width."""
+"""Pictures as arrays of one size. Shapes: B batch, H height, W width, c channels."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from potstill.errors import DataError
+from potstill.runtime.media import resized
 from potstill.runtime.preprocess.base import Entry
-from potstill.types import FloatArray, Input
+from potstill.types import Input
 
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pixels:
-    """Scales pictures of one size: (value / scale - mean) / std.
+    """Brings pictures to one size and scales them: (value / scale - mean) / std.
+
+    Colour pictures of another size are resized; grey arrays must have the size, since nobody knows what they are.
 
     Attributes:
         height: pixels.
@@ -37,17 +40,19 @@ class Pixels:
     std: tuple[float, ...]
     kind: Literal["pixels"] = "pixels"
 
-    def encode(self, inputs: Sequence[Input]) -> list[FloatArray]:
-        """Float32 pictures, channels first."""
+    def encode(self, inputs: Sequence[Input]) -> list[NDArray[Any]]:
+        """Pictures as they came, in the model's size, H x W x c; a quarter of the memory of what `batch` makes."""
         return [self._encode(value, position) for position, value in enumerate(inputs)]
 
-    def length(self, encoded: FloatArray) -> int:
+    def length(self, encoded: NDArray[Any]) -> int:
         """All pictures are alike."""
         return 1
 
-    def batch(self, encoded: Sequence[FloatArray]) -> dict[str, NDArray[Any]]:
-        """`pixels`: float32, B x channels x H x W."""
-        return {"pixels": np.stack(list(encoded))}
+    def batch(self, encoded: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """`pixels`: float32, B x c x H x W."""
+        pixels_BHWc = np.stack(list(encoded)).astype(np.float32) / np.float32(self.scale)
+        scaled = (pixels_BHWc - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+        return {"pixels": np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), np.float32)}
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
@@ -77,11 +82,15 @@ class Pixels:
             std=tuple(map(float, entry["std"])),
         )
 
-    def _encode(self, value: Input, position: int) -> FloatArray:
-        shape = (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
-        if isinstance(value, str) or value.shape != shape:
-            came = "a text" if isinstance(value, str) else f"an array of shape {value.shape}"
-            raise DataError(f"input {position} is {came}; this model reads pictures of shape {shape}")
-        pixels_HWc = value.reshape(self.height, self.width, self.channels).astype(np.float32) / self.scale
-        scaled = (pixels_HWc - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-        return np.ascontiguousarray(scaled.transpose(2, 0, 1), np.float32)
+    def _encode(self, value: Input, position: int) -> NDArray[Any]:
+        size = (self.height, self.width)
+        if isinstance(value, str):
+            raise DataError(f"input {position} is a text; this model reads pictures")
+        if self.channels == 3 and value.ndim == 3 and value.shape[2] == 3 and value.dtype == np.uint8:
+            return resized(value, *size)
+        shape = size if self.channels == 1 else (*size, self.channels)
+        if value.shape != shape:
+            raise DataError(
+                f"input {position} is an array of shape {value.shape}; this model reads pictures of shape {shape}"
+            )
+        return value.reshape(*size, self.channels)

@@ -1,0 +1,81 @@
+"""What a network for pictures or sounds is fed with; a spectrogram is a grey picture to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from potstill.errors import ConfigurationError
+from potstill.runtime.preprocess import LogMel, Pixels
+from potstill.students.base import StudentContext
+from potstill.types import Input
+
+# Statistics over this many inputs are as good as over all.
+SAMPLE = 2000
+LARGEST_NATIVE = 64
+
+
+def sense(
+    context: StudentContext, *, size: int = 0, num_mels: int = 40
+) -> tuple[Pixels | LogMel, tuple[int, int, int]]:
+    """The preprocessing for the inputs of a run, with what comes out of it as (channels, height, width).
+
+    Args:
+        context: whose transfer inputs give size, brightness, contrast, length and loudness.
+        size: side of the square that pictures are brought to; 0 keeps small pictures of one size as they are and
+            brings others to 64.
+        num_mels: bands of a sound.
+
+    Raises:
+        ConfigurationError: the inputs are texts.
+    """
+    first = context.transfer_inputs[0]
+    if isinstance(first, str):
+        raise ConfigurationError("this network reads pictures and sounds, and the inputs are texts")
+    step = max(1, len(context.transfer_inputs) // SAMPLE)
+    sample = context.transfer_inputs[::step]
+    if first.ndim == 1:
+        sounds = _log_mel(sample, context.sample_rate, num_mels)
+        return sounds, (1, sounds.num_mels, sounds.num_frames)
+    pixels = _pixels(sample, size)
+    return pixels, (pixels.channels, pixels.height, pixels.width)
+
+
+def _pixels(sample: Sequence[Input], size: int) -> Pixels:
+    arrays = [value for value in sample if not isinstance(value, str)]
+    shapes = {array.shape for array in arrays}
+    height, width = (size, size) if size else (LARGEST_NATIVE, LARGEST_NATIVE)
+    if not size and len(shapes) == 1 and max(arrays[0].shape[:2]) <= LARGEST_NATIVE:
+        height, width = arrays[0].shape[:2]
+    channels = 1 if arrays[0].ndim == 2 else int(arrays[0].shape[2])
+    # A photograph has 255 shades whether or not the brightest is in the sample; other arrays are measured.
+    is_photograph = channels == 3 and arrays[0].dtype == np.uint8
+    scale = 255.0 if is_photograph else max(float(array.max()) for array in arrays) or 1.0
+    flat_Xc = np.concatenate([array.reshape(-1, channels) for array in arrays]).astype(np.float64) / scale
+    return Pixels(
+        height=height,
+        width=width,
+        channels=channels,
+        scale=scale,
+        mean=tuple(float(x) for x in flat_Xc.mean(0)),
+        std=tuple(max(float(x), 1e-3) for x in flat_Xc.std(0)),
+    )
+
+
+def _log_mel(sample: Sequence[Input], rate: int, num_mels: int) -> LogMel:
+    """Frames of 25 ms every 10 ms; long enough for 95 of 100 sounds, rounded up to a tenth of a second."""
+    lengths = np.array([len(value) for value in sample])
+    seconds = float(np.ceil(np.quantile(lengths, 0.95) / rate * 10 - 1e-9) / 10)
+    window, hop = round(0.025 * rate), round(0.010 * rate)
+    plain = LogMel(rate=rate, seconds=max(seconds, 0.1), window=window, hop=hop, num_mels=num_mels)
+    values = np.stack(plain.encode(list(sample[:500])))
+    return LogMel(
+        rate=rate,
+        seconds=plain.seconds,
+        window=window,
+        hop=hop,
+        num_mels=num_mels,
+        mean=float(values.mean()),
+        std=max(float(values.std()), 1e-3),
+    )
