@@ -13,7 +13,7 @@ from potstill import DataOptions, Recipe
 from potstill.recipe.run import run
 from potstill.students import Cnn
 from potstill.students import Encoder as EncoderStudent
-from potstill.teachers import Scratch
+from potstill.teachers import Ensemble, Scratch
 from potstill.training import Training
 from potstill.types import Silent
 
@@ -72,12 +72,13 @@ def clinc(args):
 
 
 def korean(args):
-    student = Cnn(width=64, narrow_filters=128, wide_filters=64, vocabulary_size=4000)
+    characters = Scratch(width=128, filters=256, num_epochs=args.epochs)
+    pieces = Scratch(unit="pieces", num_epochs=args.epochs)
     recipe = Recipe(
         data=DataOptions(**COLUMNS),
-        teacher=Scratch(num_epochs=args.epochs),
-        student=student,
-        training=Training(num_trials=2, num_epochs=10),
+        teacher=Ensemble(members=(characters, pieces)),
+        student=Cnn(width=128, narrow_filters=192, wide_filters=96),
+        training=Training(num_trials=2, num_epochs=10, refit="yes"),
     )
     record("korean", [one(recipe, tables.korean())])
 

@@ -56,6 +56,7 @@ class Cnn:
         wide_filters: filters of width 5.
         max_length: pieces of a text that are read.
         vocabulary_size: pieces learned where there is no pretrained tokenizer.
+        unit: what is learned then: parts of words, or characters; `auto` looks at the script.
     """
 
     kind: Literal["cnn"] = "cnn"
@@ -64,6 +65,7 @@ class Cnn:
     wide_filters: int = 128
     max_length: int = 64
     vocabulary_size: int = 4000
+    unit: Literal["auto", "pieces", "characters"] = "auto"
 
     def __post_init__(self) -> None:
         for name in ("width", "narrow_filters", "wide_filters", "vocabulary_size"):
@@ -79,7 +81,7 @@ class Cnn:
     def build(self, context: StudentContext, *, dropout: float) -> Student:
         """Builds the network on the trimmed or learned vocabulary of the transfer set."""
         start = piece_embeddings(
-            context, width=self.width, max_length=self.max_length, vocabulary_size=self.vocabulary_size
+            context, width=self.width, max_length=self.max_length, vocabulary_size=self.vocabulary_size, unit=self.unit
         )
         torch.manual_seed(context.seed)
         filters = (self.narrow_filters, self.wide_filters)

@@ -16,7 +16,7 @@ import torch
 from potstill.runtime.preprocess import TextTokens
 from potstill.students.base import StudentContext
 from potstill.students.bert import load_bert, mean_pool
-from potstill.students.tokenizer import learn_tokenizer
+from potstill.students.tokenizer import Unit, learn_tokenizer
 from potstill.students.wordpiece import PretrainedEncoder, TrimmedVocabulary, piece_counts, trim_vocabulary
 from potstill.types import FloatArray, Input
 
@@ -37,12 +37,14 @@ class PieceEmbeddings:
     table_VD: FloatArray
 
 
-def piece_embeddings(context: StudentContext, *, width: int, max_length: int, vocabulary_size: int) -> PieceEmbeddings:
+def piece_embeddings(
+    context: StudentContext, *, width: int, max_length: int, vocabulary_size: int, unit: Unit = "auto"
+) -> PieceEmbeddings:
     """The start for a run: from the pretrained encoder, else small random vectors on a learned tokenizer."""
     texts = [str(text) for text in context.transfer_inputs]
     if context.encoder is not None:
         return _from_encoder(context.encoder, tuple(texts), width, max_length)
-    tokenizer_json = _learned(tuple(texts), vocabulary_size)
+    tokenizer_json = _learned(tuple(texts), vocabulary_size, unit)
     from tokenizers import Tokenizer
 
     random = np.random.default_rng(context.seed)
@@ -53,8 +55,8 @@ def piece_embeddings(context: StudentContext, *, width: int, max_length: int, vo
 
 
 @lru_cache(maxsize=4)
-def _learned(texts: tuple[str, ...], vocabulary_size: int) -> str:
-    return learn_tokenizer(texts, vocabulary_size=vocabulary_size)
+def _learned(texts: tuple[str, ...], vocabulary_size: int, unit: Unit) -> str:
+    return learn_tokenizer(texts, vocabulary_size=vocabulary_size, unit=unit)
 
 
 # The same start serves every trial of student and control, so it is made once in a process.

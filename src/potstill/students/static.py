@@ -44,6 +44,7 @@ class Static:
         hidden: units of the hidden layer.
         max_length: pieces of a text that are read.
         vocabulary_size: pieces learned where there is no pretrained tokenizer.
+        unit: what is learned then: parts of words, or characters; `auto` looks at the script.
     """
 
     kind: Literal["static"] = "static"
@@ -51,6 +52,7 @@ class Static:
     hidden: int = 256
     max_length: int = 128
     vocabulary_size: int = 4000
+    unit: Literal["auto", "pieces", "characters"] = "auto"
 
     def __post_init__(self) -> None:
         for name in ("width", "hidden", "max_length", "vocabulary_size"):
@@ -64,7 +66,7 @@ class Static:
     def build(self, context: StudentContext, *, dropout: float) -> Student:
         """Builds the network on the trimmed or learned vocabulary of the transfer set."""
         start = piece_embeddings(
-            context, width=self.width, max_length=self.max_length, vocabulary_size=self.vocabulary_size
+            context, width=self.width, max_length=self.max_length, vocabulary_size=self.vocabulary_size, unit=self.unit
         )
         torch.manual_seed(context.seed)
         module = BagOfPieces(start.table_VD, self.hidden, context.schema.num_logits, dropout)

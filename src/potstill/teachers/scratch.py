@@ -30,6 +30,7 @@ class Scratch:
     Attributes:
         architecture: `cnn` (wide convolutions over small pieces) or `transformer`.
         vocabulary_size: pieces of the learned tokenizer.
+        unit: of the tokenizer: parts of words, or characters; `auto` looks at the script.
         width: of the embeddings.
         filters: of each kind of convolution.
         num_layers: of the transformer.
@@ -48,6 +49,7 @@ class Scratch:
     kind: Literal["scratch"] = "scratch"
     architecture: Literal["cnn", "transformer"] = "cnn"
     vocabulary_size: int = 8000
+    unit: Literal["auto", "pieces", "characters"] = "auto"
     width: int = 256
     filters: int = 512
     num_layers: int = 4
@@ -84,7 +86,7 @@ class Scratch:
         """Trains, or loads what was trained before in the same folder."""
         precision = settled_precision(context.folder, self.precision, context.device)
         texts = [str(text) for text in context.labelled.inputs]
-        tokenizer_json = learn_tokenizer(texts, vocabulary_size=self.vocabulary_size)
+        tokenizer_json = learn_tokenizer(texts, vocabulary_size=self.vocabulary_size, unit=self.unit)
         tokens = TextTokens(tokenizer_json=tokenizer_json, max_length=self.max_length)
         module = self._network(tokenizer_json, context.schema.num_logits, context.seed)
         student = Student(module=module, preprocessor=tokens, schema=context.schema)
