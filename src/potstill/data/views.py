@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from potstill.data.rows import row_digest
-from potstill.types import FloatArray, Input
+from potstill.types import FloatArray, Input, IntArray
 
 # To be raised with every change of what a view looks like.
 VERSION = 1
@@ -49,24 +50,24 @@ class Views:
         """The view of this number, below `num_views`; texts have no views but themselves."""
         if number == 0 or isinstance(value, str):
             return value
-        random = self._random(value, number)
-        return self._sound(value, random) if value.ndim == 1 else self._picture(value, random)
-
-    def _random(self, value: Input, number: int) -> np.random.Generator:
         place = f"view/{VERSION}/{self.seed}/{number}/".encode() + row_digest(value)
-        return np.random.Generator(np.random.PCG64(int.from_bytes(hashlib.sha256(place).digest()[:16], "big")))
+        chance = hashlib.sha256(place).digest()
+        return self._sound(value, chance) if value.ndim == 1 else self._picture(value, chance)
 
-    def _picture(self, picture: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
+    def _picture(self, picture: NDArray[Any], chance: bytes) -> NDArray[Any]:
+        """By rows and columns, since it is done for every picture of every step."""
         height, width = picture.shape[:2]
-        up, left = (max(1, side // 8) for side in (height, width))
-        y, x = int(random.integers(0, 2 * up + 1)), int(random.integers(0, 2 * left + 1))
-        frame = ((up, up), (left, left), *[(0, 0)] * (picture.ndim - 2))
-        moved = np.pad(picture, frame, mode="symmetric")[y : y + height, x : x + width]
-        if self.flip and random.random() < 0.5:
-            moved = moved[:, ::-1]
-        return np.ascontiguousarray(moved)
+        rows, columns = _mirrored(height), _mirrored(width)
+        # Numbers far below 2^32: what the remainder prefers can't be seen.
+        y = int.from_bytes(chance[:4], "big") % (len(rows) - height + 1)
+        x = int.from_bytes(chance[4:8], "big") % (len(columns) - width + 1)
+        seen = columns[x : x + width]
+        if self.flip and chance[8] & 1:
+            seen = seen[::-1]
+        return np.ascontiguousarray(picture[rows[y : y + height]][:, seen])
 
-    def _sound(self, samples_S: FloatArray, random: np.random.Generator) -> FloatArray:
+    def _sound(self, samples_S: FloatArray, chance: bytes) -> FloatArray:
+        random = np.random.Generator(np.random.PCG64(int.from_bytes(chance[:16], "big")))
         speed = float(np.exp(random.uniform(-0.14, 0.14)))
         length = max(1, round(len(samples_S) / speed))
         changed = np.interp(np.linspace(0, len(samples_S) - 1, length), np.arange(len(samples_S)), samples_S)
@@ -77,6 +78,13 @@ class Views:
         noise = 10 ** (random.uniform(-70, -40) / 20)
         heard: FloatArray = (moved * gain + random.normal(0, noise, len(moved))).astype(np.float32)
         return heard
+
+
+@lru_cache(maxsize=64)
+def _mirrored(side: int) -> IntArray:
+    """Positions along a side with an eighth of it mirrored at both ends: ... 1 0 0 1 2 ..."""
+    margin = max(1, side // 8)
+    return np.pad(np.arange(side), margin, mode="symmetric")
 
 
 def may_flip(wish: str, example: Input) -> bool:

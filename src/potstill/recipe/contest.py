@@ -24,6 +24,7 @@ from potstill.losses import (
 from potstill.recipe.stages import stage
 from potstill.recipe.trials import is_better, optimizer_of
 from potstill.students.base import Student, StudentBuilder, StudentContext, encoded_logits
+from potstill.training.device import Numerics
 from potstill.training.loop import DivergedError, Plan, TrainingState, train
 from potstill.training.settings import Training, Trial
 from potstill.training.task import DistillationTask, Term, TransferSet, ViewedInputs, encode_rows
@@ -64,7 +65,7 @@ class Ground:
     context: StudentContext
     dev_inputs: Sequence[Input]
     dev_labels: IntArray
-    precision: str
+    numerics: Numerics
     device: str
     progress: Progress
 
@@ -140,7 +141,8 @@ def run_trial(
         "trial": trial.config(),
         "lesson": lesson.digest,
         "training": {n: getattr(ground.training, n) for n in ground.training.__dataclass_fields__},
-        "precision": ground.precision,
+        "precision": ground.numerics.precision,
+        "channels_last": ground.numerics.channels_last,
         "seed": seed,
         "stop_after": stop_after,
     }
@@ -240,7 +242,8 @@ def _plan(trial: Trial, builder: StudentBuilder, ground: Ground, seed: int) -> P
         weight_decay=training.weight_decay if optimizer == "adamw" else 0.0,
         evaluate_every=max(1, trial.num_steps // 20),
         patience=training.patience,
-        precision=ground.precision,
+        precision=ground.numerics.precision,
+        channels_last=ground.numerics.channels_last,
         seed=seed,
         num_threads=training.num_threads,
         checkpoint_every_s=training.checkpoint_every_s,

@@ -17,6 +17,7 @@ from potstill.recipe.teaching import Teaching
 from potstill.recipe.trials import control_trials, count_steps, defaults, rate_factor, student_trials
 from potstill.students import Linear, StudentBuilder, StudentContext
 from potstill.teachers import Encoder
+from potstill.training.device import Numerics
 from potstill.types import FloatArray, Input, Progress
 
 
@@ -67,24 +68,28 @@ class Field:
     trials: dict[str, list[TrialResult]]
 
 
-def make_ground(
-    recipe: Recipe, teaching: Teaching, out: Path, *, precision: str, device: str, progress: Progress, seed: int
-) -> Ground:
-    """What all trials on these lessons have in common."""
-    context = StudentContext(
+def make_context(recipe: Recipe, teaching: Teaching, seed: int) -> StudentContext:
+    """What builders may use of these lessons."""
+    return StudentContext(
         schema=teaching.schema,
         transfer_inputs=teaching.student.inputs,
         encoder=recipe.teacher.pretrained() if isinstance(recipe.teacher, Encoder) else None,
         seed=seed,
         sample_rate=teaching.sample_rate,
     )
+
+
+def make_ground(
+    recipe: Recipe, teaching: Teaching, out: Path, *, numerics: Numerics, device: str, progress: Progress, seed: int
+) -> Ground:
+    """What all trials on these lessons have in common."""
     return Ground(
         run_folder=out,
         training=recipe.training,
-        context=context,
+        context=make_context(recipe, teaching, seed),
         dev_inputs=teaching.dev.inputs,
         dev_labels=teaching.dev.labels,
-        precision=precision,
+        numerics=numerics,
         device=device,
         progress=progress,
     )

@@ -21,7 +21,7 @@ from potstill.files import canonical_json, write_atomic
 from potstill.recipe.choice import choose_student
 from potstill.recipe.contest import Ground
 from potstill.recipe.environment import environment
-from potstill.recipe.field import Reference, make_ground, refit_field, train_field
+from potstill.recipe.field import Reference, make_context, make_ground, refit_field, train_field
 from potstill.recipe.judging import judge
 from potstill.recipe.recipe import Gates, Recipe
 from potstill.recipe.result import result_line
@@ -32,7 +32,7 @@ from potstill.recipe.telling import Told, make_content
 from potstill.report import sentence, write_report
 from potstill.runtime import Model, load
 from potstill.signals import Store, default_root
-from potstill.teachers.fit import settled_precision
+from potstill.teachers.fit import settled_numerics
 from potstill.training.device import choose_device
 from potstill.types import Progress, Silent
 
@@ -174,12 +174,15 @@ def _work(
     is_refit = recipe.wants_refit(num_labelled=len(data.train), num_unlabelled=len(data.unlabelled))
     options: dict[str, Any] = {"device": where.device, "progress": progress}
     first = teach(recipe, data, out, where.store, **options, is_last=not is_refit)
-    precision = settled_precision(out, recipe.training.precision, where.device)
+    context = make_context(recipe, first, recipe.seed)
+    choice = choose_student(recipe, context)
+    numerics = settled_numerics(
+        out, recipe.training.precision, choice.builder.build(context, dropout=0.0), first.student.inputs, where.device
+    )
 
     def ground(teaching: Teaching, seed: int) -> Ground:
-        return make_ground(recipe, teaching, out, precision=precision, **options, seed=seed)
+        return make_ground(recipe, teaching, out, numerics=numerics, **options, seed=seed)
 
-    choice = choose_student(recipe, ground(first, recipe.seed).context)
     field = train_field(recipe, first, ground(first, recipe.seed), choice.builder, reference)
     last = first
     if is_refit:
@@ -204,7 +207,7 @@ def _work(
     line = result_line(found.assessment)
     bundle_digest = rebundle(out / "contenders" / "student" / found.precision, out / BUNDLE, line)
     told = Told(recipe=recipe, data=data, first=first, last=last, field=field, choice=choice, pairs=pairs)
-    content = make_content(told, found, out.name, command, environment(where.device, precision))
+    content = make_content(told, found, out.name, command, environment(where.device, numerics.precision))
     digests = {**content.digests, "bundle": bundle_digest}
     write_report(out / REPORT, replace(content, digests=digests, licenses=licenses), language=language)
     result = {

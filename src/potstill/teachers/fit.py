@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
+
+import torch
 
 from potstill.data.views import Views
 from potstill.files import canonical_json, write_atomic
 from potstill.losses import CrossEntropy
-from potstill.students.base import Student
+from potstill.students.base import Student, as_tensors
 from potstill.teachers.base import TeacherContext
-from potstill.training.device import probe_precision
+from potstill.training.device import Numerics, probe_network, probe_precision
 from potstill.training.loop import Plan, train
 from potstill.training.task import DistillationTask, Term, TransferSet, ViewedInputs, encode_rows
+from potstill.types import Input
 
 
 def fit(
@@ -45,6 +49,20 @@ def settled_precision(folder: Path, wish: str, device: str) -> str:
     precision = probe_precision(device) if wish == "auto" else wish
     write_atomic(path, canonical_json({"precision": precision}))
     return precision
+
+
+def settled_numerics(folder: Path, wish: str, student: Student, inputs: Sequence[Input], device: str) -> Numerics:
+    """How a network computes, decided once: pictures and sounds are timed with the network itself."""
+    batch = as_tensors(student.preprocessor.batch(student.preprocessor.encode(list(inputs[:64]))))
+    if any(tensor.ndim != 4 for tensor in batch.values()):
+        return Numerics(precision=settled_precision(folder, wish, device))
+    path = folder / "numerics.json"
+    if path.exists():
+        return Numerics(**json.loads(path.read_text("utf-8")))
+    torch.set_num_threads(1)
+    found = probe_network(student.module, batch, device, wish=wish)
+    write_atomic(path, canonical_json({"precision": found.precision, "channels_last": found.channels_last}))
+    return found
 
 
 def usual_threads() -> int:

@@ -11,9 +11,10 @@ from potstill.data.views import Views, may_flip
 from potstill.students.base import StudentContext
 from potstill.students.resnet import ResNet
 from potstill.teachers.base import TeacherContext, check_least
-from potstill.teachers.fit import fit, settled_precision, usual_threads
+from potstill.teachers.fit import fit, settled_numerics, usual_threads
 from potstill.teachers.trained import TrainedTeacher
 from potstill.training.batches import steps_per_epoch
+from potstill.training.device import Numerics
 from potstill.training.loop import Plan
 
 
@@ -62,7 +63,6 @@ class Network:
 
     def prepare(self, context: TeacherContext) -> TrainedTeacher:
         """Trains, or loads what was trained before in the same folder."""
-        precision = settled_precision(context.folder, self.precision, context.device)
         start = StudentContext(
             schema=context.schema,
             transfer_inputs=context.labelled.inputs,
@@ -71,7 +71,8 @@ class Network:
             sample_rate=context.sample_rate,
         )
         student = self._builder().build(start, dropout=self.dropout)
-        plan = self._plan(len(context.labelled), precision, context.seed)
+        numerics = settled_numerics(context.folder, self.precision, student, context.labelled.inputs, context.device)
+        plan = self._plan(len(context.labelled), numerics, context.seed)
         views = Views(
             # One more than there are epochs, so that no view comes twice.
             num_views=1 + plan.num_steps // plan.evaluate_every,
@@ -80,12 +81,12 @@ class Network:
             seed=context.seed,
         )
         fit(student, plan, context, views=views)
-        return TrainedTeacher(student=student, precision=precision, device=context.device)
+        return TrainedTeacher(student=student, precision=numerics.precision, device=context.device)
 
     def _builder(self) -> ResNet:
         return ResNet(depth=self.depth, width=self.width, size=self.size, num_mels=self.num_mels)
 
-    def _plan(self, num_rows: int, precision: str, seed: int) -> Plan:
+    def _plan(self, num_rows: int, numerics: Numerics, seed: int) -> Plan:
         num_epochs = self.num_epochs or int(np.clip(round(600_000 / max(num_rows, 1)), 10, 60))
         per_epoch = steps_per_epoch(num_rows, self.batch_size)
         return Plan(
@@ -93,7 +94,8 @@ class Network:
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             evaluate_every=per_epoch,
-            precision=precision,
+            precision=numerics.precision,
+            channels_last=numerics.channels_last,
             seed=seed,
             num_threads=self.num_threads or usual_threads(),
         )

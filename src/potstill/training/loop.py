@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from potstill.errors import CheckpointError, PotstillError, PreemptedError
 from potstill.training.batches import batch_stream
 from potstill.training.checkpoint import Checkpoint, load_newest, save_checkpoint
+from potstill.training.device import memory_format
 from potstill.training.seeds import derive_seed
 from potstill.training.task import StepLoss, Task, gradient_norms
 from potstill.types import IntArray, Progress
@@ -50,6 +51,7 @@ class Plan:
         patience: evaluations without a better score before it stops; None never stops early.
         stop_after: steps after which it stops, on the schedule of `num_steps`; None goes to the end.
         precision: `fp32` or `bf16` (autocast).
+        channels_last: whether pictures lie in memory with their colours side by side.
         seed: of order and dropout.
         num_threads: of torch.
         checkpoint_every_s: seconds between checkpoints.
@@ -68,6 +70,7 @@ class Plan:
     patience: int | None = None
     stop_after: int | None = None
     precision: str = "fp32"
+    channels_last: bool = False
     seed: int = 0
     num_threads: int = 1
     checkpoint_every_s: float = 20.0
@@ -134,6 +137,7 @@ def train(task: Task, plan: Plan, *, folder: Path, progress: Progress, device: s
     """
     torch.set_num_threads(plan.num_threads)
     module = task.trainable.to(device).train()
+    module.to(memory_format=memory_format(plan.channels_last))  # type: ignore[call-overload]
     optimizer = _optimizer(module, plan)
     run = _Run(task=task, plan=plan, folder=folder, optimizer=optimizer, device=device)
     run.restore()
