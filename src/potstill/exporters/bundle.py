@@ -22,6 +22,7 @@ from potstill.types import FloatArray, Input
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8_weights", "int8")
 NUM_PROBES = 5
+NUM_CALIBRATION = 256
 # fp32 on another processor or another onnxruntime adds up in another order.
 FP32_TOLERANCE = 1e-3
 # Rounded to int8 the same sums land one step apart now and then.
@@ -63,13 +64,16 @@ def make_bundle(
         fp32_model: from `trace`.
         precision: to ship in.
         facts: what else the manifest says.
-        probes: a few real inputs; their logits are kept, so that a device can test itself.
+        probes: real inputs of the transfer set. The logits of the first few are kept, so that a device can test itself;
+            the first `NUM_CALIBRATION` measure the ranges of int8.
 
     Raises:
         IntegrityError: in fp32 the bundle does not give the logits of the network.
     """
     kept = list(probes[:NUM_PROBES])
-    files = {"model.onnx": quantize(fp32_model, precision)}
+    rows = student.preprocessor.encode(list(probes[:NUM_CALIBRATION]))
+    calibration = [student.preprocessor.batch([row]) for row in rows]
+    files = {"model.onnx": quantize(fp32_model, precision, calibration)}
     entry = _preprocessing(student, files)
     tolerance = FP32_TOLERANCE if precision != "int8" else INT8_TOLERANCE
     manifest = Manifest(

@@ -7,7 +7,7 @@ import io
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from potstill.exporters.static_int8 import has_pictures, static_int8
 from potstill.students.base import Student, as_tensors
 from potstill.types import Input
 
@@ -98,15 +99,23 @@ def _narrow_inputs(model: ModelProto) -> None:
         model.graph.node.insert(0, helper.make_node("Cast", [graph_input.name], [inner], to=TensorProto.INT64))
 
 
-def quantize(model_bytes: bytes, precision: Precision) -> bytes:
+def quantize(model_bytes: bytes, precision: Precision, calibration: Sequence[dict[str, Any]] = ()) -> bytes:
     """The same network in another precision.
 
     `int8_weights` stores large tensors as int8 with a scale a row or column and computes in fp32, so it is small and as
-    fast as fp32. `int8` computes matrix products in int8 with ranges found at run time; it suits transformers, and
-    made a small convolutional net slower, so convolutions keep fp32 compute there.
+    fast as fp32. `int8` computes in int8: a network of two-dimensional convolutions with ranges measured beforehand
+    (see `potstill.exporters.static_int8`), others their matrix products alone with ranges found at run time, which
+    suits transformers and made a small convolutional net for text slower.
+
+    Args:
+        model_bytes: the network in fp32.
+        precision: wanted.
+        calibration: batches of real inputs, for ranges that are measured beforehand.
     """
     if precision == "fp32":
         return model_bytes
+    if precision == "int8" and has_pictures(calibration):
+        return static_int8(model_bytes, calibration)
     model = onnx.load_from_string(model_bytes)
     if precision == "int8":
         model = onnx.load_from_string(_dynamic_int8(model_bytes))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from potstill.evaluation.assess import assess
 from potstill.evaluation.assessment import Assessment, Contender
-from potstill.exporters.bundle import trace
+from potstill.exporters.bundle import NUM_CALIBRATION, trace
 from potstill.recipe.field import Field, Trained
 from potstill.recipe.precision import Trying, compare_precisions
 from potstill.recipe.shipping import Shipped, as_contender, calibrated, from_trial, measure, ship
@@ -63,7 +63,7 @@ def judge(
         progress: where it says how far it is.
     """
     progress.stage("export")
-    probes: list[Input] = [*first.dev.inputs, *last.student.inputs][:32]
+    probes: list[Input] = [*first.dev.inputs, *last.student.inputs][:NUM_CALIBRATION]
     student = field.trained["student"]
     facts = calibrated(student.dev_logits, first.scope_dev.labels, last.schema, dict(licenses))
     compared = Trying(

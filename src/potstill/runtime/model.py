@@ -203,9 +203,10 @@ def load(path: Path | str, *, threads: int = 1) -> Model:
     preprocessor = _preprocessor(manifest, files)
     import hashlib
 
-    return Model(
-        manifest, preprocessor, _session(files["model.onnx"], threads), hashlib.sha256(files[NAME]).hexdigest()
-    )
+    # Convolutions on pictures were given ranges for int8 and compute in it; elsewhere int8 is a way to store weights.
+    computes_int8 = manifest.precision == "int8" and preprocessor.kind in ("pixels", "log_mel")
+    session = _session(files["model.onnx"], threads, computes_int8=computes_int8)
+    return Model(manifest, preprocessor, session, hashlib.sha256(files[NAME]).hexdigest())
 
 
 def _preprocessor(manifest: Manifest, files: dict[str, bytes]) -> Preprocessor:
@@ -222,7 +223,7 @@ def _preprocessor(manifest: Manifest, files: dict[str, bytes]) -> Preprocessor:
     return found
 
 
-def _session(model: bytes, threads: int) -> InferenceSession:
+def _session(model: bytes, threads: int, *, computes_int8: bool) -> InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -231,8 +232,9 @@ def _session(model: bytes, threads: int) -> InferenceSession:
     options.log_severity_level = 3
     # The arena keeps the memory of the largest batch for ever; a device wants it back.
     options.enable_cpu_mem_arena = False
-    # Weights that are stored as int8 become fp32 once, when the session is made, and not at every call.
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    if not computes_int8:
+        # Weights that are stored as int8 become fp32 once, when the session is made, and not at every call.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the library's errors have no common base
