@@ -34,6 +34,7 @@ TEACHERS = [
     teachers.Encoder(model="folder", num_epochs=3, learning_rate=1e-5),
     teachers.Ensemble(members=(teachers.Encoder(), teachers.Scratch(width=128)), weights=(1.0, 2.0)),
     teachers.HuggingFace(model="m", label_map={"LABEL_0": "yes", "1": "1e3"}),
+    teachers.Module(file="a.py", factory="f", classes=("x", "1e3"), mean=(0.5,), std=(0.1,), num_epochs=1),
     teachers.Network(depth=14, num_epochs=3, flip="no"),
     teachers.OpenAI(model="m", base_url="http://127.0.0.1", instructions="a\n  b: c # d\n\ne ", max_calls=3),
     teachers.Recorded(label_column="x"),

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--teacher",
         default="",
-        help="encoder, scratch, network, a model's folder or name, recorded:COLUMN, openai:MODEL@URL",
+        help="encoder, scratch, network, a model's folder or name, recorded:COLUMN, openai:MODEL@URL, FILE.py:FACTORY",
     )
     parser.add_argument(
         "--student", default="", help="cnn, static, linear, encoder, resnet, ds_cnn; chosen when left out"
@@ -152,6 +152,11 @@ def teacher_values(text: str) -> dict[str, Any]:
         return {"kind": "openai", "model": model, "base_url": url}
     if kind == "huggingface" and rest:
         return {"kind": "huggingface", "model": rest}
+    file, _, factory = text.rpartition(":")
+    if file.endswith(".py"):
+        return {"kind": "module", "file": file, "factory": factory}
+    if text.endswith(".py"):
+        return {"kind": "module", "file": text}
     if text in ("encoder", "scratch", "network"):
         return {"kind": text}
     return {"kind": "encoder", "model": text}

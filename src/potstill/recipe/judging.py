@@ -83,13 +83,26 @@ def judge(
         item = field.trained["baseline"]
         shipped.append(ship("baseline", item.title, item.result.student, folder / "baseline", "int8_weights", probes))
     if isinstance(last.teacher, TrainedTeacher):
-        shipped.insert(0, ship("teacher", teacher_title, last.teacher.student, folder / "teacher", "fp32", probes))
+        shipped = [*_measurable(last.teacher, teacher_title, folder / "teacher", probes, progress), *shipped]
     progress.stage("evaluation")
     contenders = _contenders(field, first, last, shipped, teacher_title)
     assessment = assess(
         contenders, first.scope_dev.labels, last.test.labels, last.schema, seed=seed, steps=_steps(field)
     )
     return Judgement(assessment=assessment, precisions=precisions, precision=precision)
+
+
+def _measurable(
+    teacher: TrainedTeacher, title: str, folder: Path, probes: list[Input], progress: Progress
+) -> list[Shipped]:
+    """The teacher as a bundle, measured as the student is; code of the user's may be such that no exporter takes it."""
+    try:
+        return [ship("teacher", title, teacher.student, folder, "fp32", probes)]
+    except Exception as error:  # exporters raise what they like
+        if not teacher.source:
+            raise
+        progress.say(f"the teacher can't be exported, so its size and speed are not measured: {str(error)[:200]}")
+        return []
 
 
 def _contenders(

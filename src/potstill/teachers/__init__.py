@@ -4,6 +4,7 @@ from potstill.teachers.base import TeacherContext, TeacherSpec
 from potstill.teachers.encoder import Encoder
 from potstill.teachers.ensemble import Ensemble
 from potstill.teachers.huggingface import HuggingFace
+from potstill.teachers.module import Module
 from potstill.teachers.network import Network
 from potstill.teachers.openai import OpenAI
 from potstill.teachers.ready import Ready
@@ -11,13 +12,14 @@ from potstill.teachers.recorded import Recorded
 from potstill.teachers.scratch import Scratch
 
 # What a recipe file can name; `Ready` holds an object and is for Python alone.
-KINDS: tuple[type, ...] = (Encoder, Ensemble, HuggingFace, Network, OpenAI, Recorded, Scratch)
+KINDS: tuple[type, ...] = (Encoder, Ensemble, HuggingFace, Module, Network, OpenAI, Recorded, Scratch)
 
 __all__ = [
     "KINDS",
     "Encoder",
     "Ensemble",
     "HuggingFace",
+    "Module",
     "Network",
     "OpenAI",
     "Ready",

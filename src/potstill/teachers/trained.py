@@ -27,11 +27,13 @@ class TrainedTeacher:
         student: the network with its preprocessing; a teacher is only a larger one.
         precision: `fp32` or `bf16`; part of its identity, since it moves the logits a little.
         device: where it runs.
+        source: SHA-256 of the user's code that makes the network; empty for a network of ours.
     """
 
     student: Student
     precision: str
     device: str
+    source: str = ""
 
     @property
     def schema(self) -> LabelSchema:
@@ -52,6 +54,7 @@ class TrainedTeacher:
             "preprocessing": digest(self.student.preprocessor.to_json()),
             "precision": self.precision,
             "schema": self.schema.to_json(),
+            **({"source": self.source} if self.source else {}),
         }
 
     def answer(self, inputs: Sequence[Input]) -> Iterator[Answers]:
