@@ -9,7 +9,13 @@ from typing import Any
 from potstill.cli.output import Result, size, table
 from potstill.errors import StoreError
 from potstill.signals import Store, default_root
-from potstill.signals.maintenance import clean_entry, describe, find_damage
+from potstill.signals.maintenance import (
+    clean_entry,
+    describe,
+    describe_teachers,
+    find_damage,
+    remove_teachers,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--damaged", action="store_true", help="gc: drop shards that fail their check")
     parser.add_argument(
         "--refused", action="store_true", help="gc: forget refusals, so that these rows are asked again"
+    )
+    parser.add_argument(
+        "--teachers", action="store_true", help="gc: drop the weights of trained teachers; their answers stay"
     )
 
 
@@ -32,6 +41,7 @@ def main(args: argparse.Namespace) -> Result:
     removed = [
         name for entry in store.entries() for name in clean_entry(entry, damaged=args.damaged, refused=args.refused)
     ]
+    removed += remove_teachers(store) if args.teachers else []
     return Result({"removed": removed}, "\n".join(removed) or "nothing to remove")
 
 
@@ -41,7 +51,11 @@ def _list(store: Store) -> Result:
         [e["key"][:12], e["kind"], f"{e['num_rows']:,}", f"{e['num_refused']:,}", size(e["size_bytes"])] for e in found
     ]
     text = table(["key", "teacher", "rows", "refused", "size"], rows) if rows else f"no answers in {store.root}"
-    return Result({"store": str(store.root), "entries": found}, text)
+    weights = describe_teachers(store)
+    if weights:
+        total = sum(item["size_bytes"] for item in weights)
+        text += f"\n\nweights of {len(weights)} trained teachers: {size(total)}"
+    return Result({"store": str(store.root), "entries": found, "teachers": weights}, text)
 
 
 def _verify(store: Store) -> Result:

@@ -173,7 +173,7 @@ def _work(
     progress = where.progress
     is_refit = recipe.wants_refit(num_labelled=len(data.train), num_unlabelled=len(data.unlabelled))
     options: dict[str, Any] = {"device": where.device, "progress": progress}
-    first = teach(recipe, data, out, where.store, **options, is_last=not is_refit)
+    first = teach(recipe, data, where.store, **options, is_last=not is_refit)
     context = make_context(recipe, first, recipe.seed)
     choice = choose_student(recipe, context)
     numerics = settled_numerics(
@@ -186,7 +186,7 @@ def _work(
     field = train_field(recipe, first, ground(first, recipe.seed), choice.builder, reference)
     last = first
     if is_refit:
-        last = teach(recipe, data, out, where.store, **options, is_last=True, with_dev=True)
+        last = teach(recipe, data, where.store, **options, is_last=True, with_dev=True)
         field = refit_field(field, last, ground(last, recipe.seed), seed=recipe.seed)
     title = _teacher_title(recipe, last)
     licenses = {"bundle": recipe.export.license} if recipe.export.license else {}

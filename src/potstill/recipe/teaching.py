@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from potstill.files import digest
 from potstill.recipe.contest import Lesson
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.seeing import answer_views, joined_captures
-from potstill.recipe.stages import stage
 from potstill.signals import Capture, Store, capture, project
 from potstill.students import Encoder as EncoderStudent
 from potstill.students.classifier import EncoderClassifier
@@ -69,7 +67,6 @@ class Teaching:
 def teach(
     recipe: Recipe,
     data: Data,
-    run_folder: Path,
     store: Store,
     *,
     device: str,
@@ -82,7 +79,6 @@ def teach(
     Args:
         recipe: of the run.
         data: of the run.
-        run_folder: of the run.
         store: of answers.
         device: where to train.
         progress: where it says how far it is.
@@ -94,7 +90,7 @@ def teach(
         TeacherUnavailableError, BudgetError: what was answered so far is kept.
     """
     rows = _merged(data) if with_dev else data
-    teacher = _prepare(recipe, rows, data.digest, run_folder, device, progress)
+    teacher = _prepare(recipe, rows, store, device, progress)
     train, scope_dev, test = (rows.in_service(part) for part in (rows.train, rows.dev, rows.test))
     dev = scope_dev.take(np.flatnonzero((scope_dev.labels >= 0).any(1)))
     judged = test if is_last else test.take(np.arange(0))
@@ -168,24 +164,14 @@ def _lesson_rows(
     return [*train.inputs, *pool.inputs], labels, logits, known
 
 
-def _prepare(
-    recipe: Recipe, data: Data, data_digest: str, run_folder: Path, device: str, progress: Progress
-) -> Teacher:
-    dev = data.dev.take(np.flatnonzero((data.dev.labels >= 0).any(1)))
-    ingredients = {
-        "data": data_digest,
-        "num_labelled": len(data.train),
-        "teacher": recipe.teacher.config(),
-        "seed": recipe.seed,
-        "device": device,
-    }
+def _prepare(recipe: Recipe, data: Data, store: Store, device: str, progress: Progress) -> Teacher:
     context = TeacherContext(
         schema=data.full_schema,
         labelled=data.train,
-        dev=dev,
+        dev=data.dev.take(np.flatnonzero((data.dev.labels >= 0).any(1))),
         unlabelled=data.unlabelled,
         test=data.test,
-        folder=stage(run_folder, "teacher", ingredients).folder,
+        folder=store.teachers,
         seed=recipe.seed,
         device=device,
         progress=progress,

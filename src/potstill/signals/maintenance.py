@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from potstill.errors import StoreError
 from potstill.signals.shard import read_shard
-from potstill.signals.store import Entry
+from potstill.signals.store import Entry, Store
 
 
 def describe(entry: Entry) -> dict[str, Any]:
@@ -64,6 +66,37 @@ def clean_entry(entry: Entry, *, damaged: bool, refused: bool) -> list[str]:
             path.unlink()
     entry.adopt()
     return [str(path) for path in gone]
+
+
+def describe_teachers(store: Store) -> list[dict[str, Any]]:
+    """Teachers whose weights the store keeps, as JSON values."""
+    return [{"key": folder.name, "size_bytes": _size(folder)} for folder in _teacher_folders(store)]
+
+
+def remove_teachers(store: Store) -> list[str]:
+    """Removes the weights of all teachers but those in training; their answers stay, and a run trains them again.
+
+    Returns:
+        Paths of what was removed.
+    """
+    gone = []
+    for folder in _teacher_folders(store):
+        with (folder / ".lock").open("wb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            shutil.rmtree(folder)
+            gone.append(str(folder))
+    return gone
+
+
+def _teacher_folders(store: Store) -> list[Path]:
+    return sorted(lock.parent for lock in store.teachers.rglob(".lock"))
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _is_whole(path: Path, entry: Entry) -> bool:

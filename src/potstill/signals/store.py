@@ -7,6 +7,7 @@ One folder a teacher, named by the hash of everything that could change an answe
     <root>/<key>/<sha256>.shard  answers, see `potstill.signals.shard`
     <root>/<key>/*.journal       answers of writers at work, or of writers that died
     <root>/<key>/refused.jsonl   inputs whose answer could not be used, and why
+    <root>/teachers/<hash>/      weights of a teacher that was trained here, see `potstill.teachers.fit`
 
 Writers never share a file: each has its journal, held by a lock that dies with its process. Sealing happens under the
 lock of the folder. A journal without a living holder is sealed by whoever comes next.
@@ -176,6 +177,11 @@ class Store:
     """A folder of entries."""
 
     root: Path
+
+    @property
+    def teachers(self) -> Path:
+        """Where teachers that are trained here keep their weights, so that the next run doesn't train them again."""
+        return self.root / "teachers"
 
     def entry(self, identity: Mapping[str, Any], schema: LabelSchema) -> Entry:
         """The entry of a teacher; made when it is new.

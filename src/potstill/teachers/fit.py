@@ -1,16 +1,25 @@
-"""What teachers that are trained here have in common: labelled rows in, a trained network out."""
+"""What teachers that are trained here have in common: labelled rows in, a trained network out.
+
+The folder that a teacher works in is shared by all runs that use the same store, so what lies there is named by the
+hash of all that goes into it: the next service on the same labelled rows finds its teacher trained.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Sequence
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors.torch import save as save_tensors
 
 from potstill.data.views import Views
-from potstill.files import canonical_json, write_atomic
+from potstill.files import canonical_json, digest, write_atomic
 from potstill.losses import CrossEntropy
 from potstill.students.base import Student, as_tensors
 from potstill.teachers.base import TeacherContext
@@ -23,7 +32,7 @@ from potstill.types import Input
 def fit(
     student: Student, plan: Plan, context: TeacherContext, *, augmentation: float = 0.0, views: Views | None = None
 ) -> None:
-    """Trains a teacher in place on the true labels, keeping the best weights on dev."""
+    """Trains a teacher in place on the true labels, keeping the best weights on dev, or loads what was trained so."""
     encoded, lengths = encode_rows(student, context.labelled.inputs)
     dev_encoded, _ = encode_rows(student, context.dev.inputs)
     viewed = ViewedInputs(views=views, inputs=context.labelled.inputs) if views else None
@@ -37,18 +46,50 @@ def fit(
         batch_size=plan.batch_size,
         seed=context.seed,
     )
-    context.progress.stage("teacher", plan.num_steps)
-    train(task, plan, folder=context.folder / "checkpoints", progress=context.progress, device=context.device)
+    folder = context.folder / _fit_key(student, plan, context, augmentation, views)[:32]
+    with _alone(folder, context):
+        context.progress.stage("teacher", plan.num_steps)
+        train(task, plan, folder=folder, progress=context.progress, device=context.device)
+
+
+def _fit_key(student: Student, plan: Plan, context: TeacherContext, augmentation: float, views: Views | None) -> str:
+    """Hash of all that the trained weights depend on."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in student.module.state_dict().items()}
+    rows = [
+        [[d.hex() for d in part.digests()], digest(part.labels.tobytes())] for part in (context.labelled, context.dev)
+    ]
+    return digest(
+        {
+            "start": digest(save_tensors(state)),
+            "preprocessing": digest(student.preprocessor.to_json()),
+            "plan": plan.fingerprint(),
+            "rows": rows,
+            "schema": context.schema.to_json(),
+            "augmentation": augmentation,
+            "views": views.to_json() if views else None,
+            "device": context.device,
+        }
+    )
+
+
+@contextmanager
+def _alone(folder: Path, context: TeacherContext) -> Iterator[None]:
+    """One process trains a teacher; another run that needs the same one waits for it. The lock dies with its holder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            context.progress.say("another run trains this very teacher; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def settled_precision(folder: Path, wish: str, device: str) -> str:
-    """The precision of a training, decided once: a resumed one must not change its mind."""
-    path = folder / "precision.json"
-    if path.exists():
-        return str(json.loads(path.read_text("utf-8"))["precision"])
-    precision = probe_precision(device) if wish == "auto" else wish
-    write_atomic(path, canonical_json({"precision": precision}))
-    return precision
+    """The precision of trainings on this machine, timed once: a second run must come to the same teacher."""
+    if wish != "auto":
+        return wish
+    return str(_settled(folder, {"device": device}, lambda: {"precision": probe_precision(device)})["precision"])
 
 
 def settled_numerics(folder: Path, wish: str, student: Student, inputs: Sequence[Input], device: str) -> Numerics:
@@ -56,13 +97,23 @@ def settled_numerics(folder: Path, wish: str, student: Student, inputs: Sequence
     batch = as_tensors(student.preprocessor.batch(student.preprocessor.encode(list(inputs[:64]))))
     if any(tensor.ndim != 4 for tensor in batch.values()):
         return Numerics(precision=settled_precision(folder, wish, device))
-    path = folder / "numerics.json"
-    if path.exists():
-        return Numerics(**json.loads(path.read_text("utf-8")))
-    torch.set_num_threads(1)
-    found = probe_network(student.module, batch, device, wish=wish)
-    write_atomic(path, canonical_json({"precision": found.precision, "channels_last": found.channels_last}))
-    return found
+
+    def probe() -> dict[str, Any]:
+        torch.set_num_threads(1)
+        found = probe_network(student.module, batch, device, wish=wish)
+        return {"precision": found.precision, "channels_last": found.channels_last}
+
+    shapes = {name: list(tensor.shape) for name, tensor in student.module.state_dict().items()}
+    return Numerics(**_settled(folder, {"device": device, "wish": wish, "shapes": shapes}, probe))
+
+
+def _settled(folder: Path, question: dict[str, Any], probe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a probe found the first time; timings differ from run to run, and a result must not."""
+    machine = [platform.processor() or platform.machine(), torch.__version__]
+    path = folder / f"numerics-{digest([question, machine])[:16]}.json"
+    if not path.exists():
+        write_atomic(path, canonical_json(probe()))
+    return dict(json.loads(path.read_text("utf-8")))
 
 
 def usual_threads() -> int:

@@ -44,8 +44,8 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Writes one checkpoint and removes all but the newest two.
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, num_kept: int = NUM_KEPT) -> Path:
+    """Writes one checkpoint and removes all but the newest `num_kept`.
 
     Raises:
         OSError: no space or no permission; older checkpoints are untouched.
@@ -68,7 +68,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    _prune(folder)
+    _prune(folder, num_kept)
     return final
 
 
@@ -130,8 +130,8 @@ def _step_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if re.fullmatch(r"step-\d{8}", path.name))
 
 
-def _prune(folder: Path) -> None:
-    for old in _step_folders(folder)[:-NUM_KEPT]:
+def _prune(folder: Path, num_kept: int) -> None:
+    for old in _step_folders(folder)[:-num_kept]:
         shutil.rmtree(old)
     for half in folder.glob(".step-*"):
         shutil.rmtree(half, ignore_errors=True)

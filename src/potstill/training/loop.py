@@ -76,8 +76,9 @@ class Plan:
     checkpoint_every_s: float = 20.0
 
     def fingerprint(self) -> dict[str, Any]:
-        """What a checkpoint must agree with to be continued bit-identically."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "checkpoint_every_s"}
+        """What a checkpoint must agree with to be continued; bit for bit the same with the same number of threads."""
+        left_out = ("checkpoint_every_s", "num_threads")
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in left_out}
         return {**values, "torch": torch.__version__}
 
 
@@ -271,12 +272,15 @@ class _Run:
 
     def save(self) -> None:
         """Writes a checkpoint."""
-        tensors = {"model": dict(self.task.trainable.state_dict())}
+        state = {"training": self.state.to_json(), "plan": self.plan.fingerprint()}
+        if self.state.finished:
+            # All that is left to do with it is to load it.
+            tensors = {"model": self.best or dict(self.task.trainable.state_dict())}
+            save_checkpoint(self.folder, Checkpoint(step=self.state.step, tensors=tensors, state=state), num_kept=1)
+            return
+        tensors = {"model": dict(self.task.trainable.state_dict()), "optimizer": self._optimizer_tensors()}
         if self.best is not None:
             tensors["best"] = self.best
-        if not self.state.finished:
-            tensors["optimizer"] = self._optimizer_tensors()
-        state = {"training": self.state.to_json(), "plan": self.plan.fingerprint()}
         save_checkpoint(self.folder, Checkpoint(step=self.state.step, tensors=tensors, state=state))
 
     def restore(self) -> None:
