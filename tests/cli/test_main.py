@@ -153,7 +153,11 @@ def test_distill_report_export_and_runs(tmp_path, capsys, monkeypatch, encoder_f
     assert main(["runs", "--json"]) == 0
     assert last_json(capsys)["runs"][0]["state"] == "finished"
     assert main(["store", "ls", "--json"]) == 0
-    assert last_json(capsys)["entries"][0]["num_rows"] == 160
+    stored = last_json(capsys)
+    assert stored["entries"][0]["num_rows"] == 160
+    assert len(stored["teachers"]) == 1
+    assert main(["store", "gc", "--teachers", "--json"]) == 0
+    assert last_json(capsys)["removed"] == [str(tmp_path / "store" / "teachers" / stored["teachers"][0]["key"])]
     assert main(["distill", "train.csv", *command[2:], "--gate", "accuracy=1.01"]) == 2
     assert "another recipe" in capsys.readouterr().err
 
@@ -162,18 +166,17 @@ def test_sigterm_saves_and_exits_75(tmp_path, encoder_folder):
     write_csv(tmp_path / "train.csv", sentences(400))
     command = [sys.executable, "-m", "potstill.cli", "distill", "train.csv", "--teacher", str(encoder_folder)]
     command += ["--out", "out", "--set", "teacher.num_epochs=500"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "POTSTILL_STORE": str(tmp_path / "store")}
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment)
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("out/stages/teacher-*")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("store/teachers/*/.lock")) and time.monotonic() < deadline:
         time.sleep(0.2)
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 75, said
     assert "same command goes on" in said
-    assert list(tmp_path.glob("out/stages/teacher-*/checkpoints/*"))
+    assert list(tmp_path.glob("store/teachers/*/step-*"))
 
 
 def test_options_are_read():

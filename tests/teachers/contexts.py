@@ -1,6 +1,7 @@
 from potstill.data import DataOptions, load_data
 from potstill.teachers import TeacherContext
 from potstill.types import Silent
+from tests.media import file_of, pictures
 from tests.toys import columns, sentences
 
 
@@ -18,3 +19,11 @@ def make_context(tmp_path, *, table=None, carry=False, data=None):
         device="cpu",
         progress=Silent(),
     )
+
+
+def picture_context(tmp_path, num_rows=48):
+    """The same of toy pictures."""
+    rows = pictures(num_rows)
+    table = {"image": [file_of(array) for array, _ in rows], "label": [label for _, label in rows]}
+    data = load_data(DataOptions(image="image", label=("label",)), tables={"train": table})
+    return make_context(tmp_path, data=data)
