@@ -21,7 +21,7 @@ def problems_of(tmp_path, text, overrides=()):
         ("data:\n  train: a.csv\n  tex: b\n", 3, 3, "did you mean 'text'"),
         ("data:\n  train: 3\n", 2, 10, "valid string"),
         ("data: {train: a.csv}\nteacher:\n  kind: encodr\n", 3, 9, "did you mean 'encoder'"),
-        ("data: {train: a.csv}\nteacher: {}\n", 2, 10, "expected a mapping with `kind`"),
+        ("data: {train: a.csv}\nstudent: {}\n", 2, 10, "expected a mapping with `kind`"),
         ("data: {train: a.csv}\nteacher: encoder\n", 2, 10, "expected a mapping with `kind`"),
         ("data: {train: a.csv}\nteacher: {kind: encoder, batch_size: 1}\n", 2, 38, "must be at least 2"),
         ("data: {train: a.csv}\nstudent: {kind: cnn, width: 2}\n", 2, 29, "at least 8"),
@@ -153,3 +153,9 @@ def test_equal_recipes_have_equal_digests():
     built = build_recipe({"data": {"train": "a.csv"}, "teacher": {"kind": "encoder"}})
     assert built.digest() == Recipe(data=DataOptions(train="a.csv")).digest()
     assert built.digest() != Recipe(data=DataOptions(train="b.csv")).digest()
+
+
+@pytest.mark.parametrize(("column", "kind"), [("text", "encoder"), ("image", "network"), ("audio", "network")])
+def test_options_of_a_teacher_without_a_kind_are_those_of_the_usual_one(column, kind):
+    recipe = build_recipe({"data": {"train": "a.csv", column: "x"}}, ["teacher.num_epochs=3"])
+    assert (recipe.teacher.kind, recipe.teacher.num_epochs) == (kind, 3)

@@ -123,11 +123,19 @@ class _Builder:
 
     def _section(self, name: str, hint: Any, value: Any) -> Any:
         path: Path_ = (name,)
+        if name == "teacher" and isinstance(value, dict):
+            value = {"kind": self._usual_teacher(), **value}
         if name in self._unions:
             return None if value is None else self._of_kind(self._unions[name], value, path)
         if is_dataclass(hint):
             return self._object(hint, value, path)
         return self._scalar(hint, value, path)
+
+    def _usual_teacher(self) -> str:
+        """The kind that options without a kind are meant for."""
+        data = self._marked.values.get("data")
+        senses = isinstance(data, dict) and (data.get("image") or data.get("audio"))
+        return "network" if senses else "encoder"
 
     def _of_kind(self, kinds: Mapping[str, type], value: Any, path: Path_) -> Any:
         if not isinstance(value, dict) or "kind" not in value:
