@@ -14,6 +14,7 @@ RESULTS = Path(__file__).parent / "results"
 KEPT = (
     "accuracy",
     "accuracy_ci",
+    "balanced_accuracy",
     "macro_f1",
     "nll",
     "ece",

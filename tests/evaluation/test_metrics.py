@@ -9,6 +9,7 @@ from potstill.evaluation.calibration import fit_temperatures
 from potstill.evaluation.metrics import (
     accuracy,
     answers,
+    balanced_accuracy,
     class_scores,
     confidence,
     is_right,
@@ -118,3 +119,10 @@ def test_kl_is_zero_for_equal_models_and_positive_else(seed):
     logits, _ = draw(seed)
     assert mean_kl(logits, logits, SINGLE) == pytest.approx(0, abs=1e-9)
     assert mean_kl(logits, logits[::-1].copy(), SINGLE) > 0
+
+
+def test_balanced_accuracy_is_the_mean_recall():
+    schema = LabelSchema(fields=(Field(name="label", classes=("rare", "common", "never")),))
+    labels = np.array([[0]] * 2 + [[1]] * 8, np.int32)
+    said = np.array([[1], [0]] + [[1]] * 8, np.int32)
+    assert balanced_accuracy(class_scores(said, labels, schema)) == pytest.approx((0.5 + 1.0) / 2)

@@ -14,7 +14,16 @@ from potstill.data.labels import encode_labels, field_values
 from potstill.data.options import DataOptions
 from potstill.data.readers import read_table
 from potstill.errors import DataError
-from potstill.evaluation.metrics import answers, class_scores, is_right, macro_f1, nll, probabilities, reliability
+from potstill.evaluation.metrics import (
+    answers,
+    balanced_accuracy,
+    class_scores,
+    is_right,
+    macro_f1,
+    nll,
+    probabilities,
+    reliability,
+)
 from potstill.evaluation.significance import bootstrap_means, interval
 from potstill.report.words import sentence
 from potstill.runtime import Model, load
@@ -71,6 +80,7 @@ def _judge(logits: FloatArray, labels: IntArray, model: Model, notes: list[str])
     said = answers(logits, model.schema)
     right = is_right(said, labels)
     low, high = interval(bootstrap_means({"student": right}, seed=0)["student"])
+    classes = class_scores(said, labels, model.schema)
     temperatures = model.manifest.temperatures
     data = {
         "bundle_digest": model.digest,
@@ -78,7 +88,8 @@ def _judge(logits: FloatArray, labels: IntArray, model: Model, notes: list[str])
         "findings": notes,
         "accuracy": float(right.mean()),
         "accuracy_ci": [low, high],
-        "macro_f1": macro_f1(class_scores(said, labels, model.schema)),
+        "balanced_accuracy": balanced_accuracy(classes),
+        "macro_f1": macro_f1(classes),
         "nll": nll(logits, labels, model.schema, temperatures),
         "ece": reliability(probabilities(logits, model.schema, temperatures), labels, model.schema)[0],
     }

@@ -10,6 +10,7 @@ from potstill.evaluation.assessment import Assessment, Comparison, Contender, In
 from potstill.evaluation.calibration import fit_temperatures
 from potstill.evaluation.metrics import (
     answers,
+    balanced_accuracy,
     class_scores,
     confidence,
     is_right,
@@ -100,6 +101,7 @@ def _score(
         title=contender.title,
         accuracy=float(is_right(said[contender.name], labels).mean()),
         accuracy_ci=accuracy_ci,
+        balanced_accuracy=balanced_accuracy(classes),
         macro_f1=macro_f1(classes),
         nll=nll(logits, labels, schema, temperatures),
         nll_raw=nll(logits, labels, schema),

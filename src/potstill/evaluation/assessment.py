@@ -112,6 +112,7 @@ class Scores:
         title: the contender's title.
         accuracy: share of rows with every field right.
         accuracy_ci: bootstrap interval.
+        balanced_accuracy: mean recall over the classes of all fields.
         macro_f1: mean F1 over the classes of all fields.
         nll: nats a row after temperature, fields summed.
         nll_raw: before temperature.
@@ -129,6 +130,7 @@ class Scores:
     title: str
     accuracy: float
     accuracy_ci: Interval
+    balanced_accuracy: float
     macro_f1: float
     nll: float
     nll_raw: float

@@ -59,7 +59,11 @@ def confidence(probabilities_NC: FloatArray, schema: LabelSchema) -> FloatArray:
 
 
 def nll(
-    logits_NC: FloatArray, labels_NL: IntArray, schema: LabelSchema, temperatures: Sequence[float] | None = None
+    logits_NC: FloatArray,
+    labels_NL: IntArray,
+    schema: LabelSchema,
+    temperatures: Sequence[float] | None = None,
+    weights_N: FloatArray | None = None,
 ) -> float:
     """Negative log-likelihood in nats a row, fields (and classes of a multi-label field) summed; NaN without rows."""
     if len(labels_NL) == 0:
@@ -67,7 +71,8 @@ def nll(
     total = 0.0
     for i, (field, logit, column) in enumerate(schema.parts()):
         scaled = logits_NC[:, logit].astype(np.float64) / (temperatures[i] if temperatures else 1.0)
-        total += float(field_nll(scaled, labels_NL[:, column], multi=field.multi).sum())
+        values_N = field_nll(scaled, labels_NL[:, column], multi=field.multi)
+        total += float((values_N if weights_N is None else values_N * weights_N).sum())
     return total / len(labels_NL)
 
 
@@ -149,4 +154,10 @@ def class_scores(answers_NL: IntArray, labels_NL: IntArray, schema: LabelSchema)
 def macro_f1(scores: Sequence[ClassScore]) -> float:
     """Mean F1 over the classes that the test rows hold; classes without a test row say nothing."""
     held = [score.f1 for score in scores if score.num_rows]
+    return float(np.mean(held)) if held else float("nan")
+
+
+def balanced_accuracy(scores: Sequence[ClassScore]) -> float:
+    """Mean recall over the classes that the test rows hold: a class of few rows counts as much as one of many."""
+    held = [score.recall for score in scores if score.num_rows]
     return float(np.mean(held)) if held else float("nan")

@@ -23,6 +23,7 @@ from potstill.losses import (
 )
 from potstill.recipe.stages import stage
 from potstill.recipe.trials import is_better, optimizer_of
+from potstill.recipe.weighting import row_weights
 from potstill.students.base import Student, StudentBuilder, StudentContext, encoded_logits
 from potstill.training.device import Numerics
 from potstill.training.loop import DivergedError, Plan, TrainingState, train
@@ -58,7 +59,7 @@ class Lesson:
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What all trials of a run have in common."""
+    """What all trials of a run have in common; `class_weights` is one a class, None where all rows count alike."""
 
     run_folder: Path
     training: Training
@@ -68,6 +69,7 @@ class Ground:
     numerics: Numerics
     device: str
     progress: Progress
+    class_weights: FloatArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +174,7 @@ def _judged(
         student=student,
         state=state,
         dev_logits=dev_logits,
-        dev_nll=float("nan") if failed else nll(dev_logits, labels, schema, temperatures),
+        dev_nll=float("nan") if failed else nll(dev_logits, labels, schema, temperatures, task.dev_weights),
         dev_accuracy=float("nan") if failed else accuracy(dev_logits, labels, schema),
         gradient_ratio=_gradient_ratio(state),
         error=error,
@@ -199,12 +201,14 @@ def _task(student: Student, trial: Trial, lesson: Lesson, ground: Ground, seed: 
         teacher_embedding=lesson.teacher_embedding,
         teacher_hidden=lesson.teacher_hidden,
         views=lesson.views,
+        weights=row_weights(ground.class_weights, lesson.labels, lesson.teacher_logits),
     )
     return DistillationTask(
         student,
         transfer,
         dev_encoded=dev_encoded,
         dev_labels=ground.dev_labels,
+        dev_weights=row_weights(ground.class_weights, ground.dev_labels, None),
         terms=terms(trial, ground.training),
         augmentation=trial.augmentation,
         batch_size=ground.training.batch_size,

@@ -15,6 +15,7 @@ from potstill.recipe.contest import Ground, Lesson, TrialResult, hold_contest, r
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.teaching import Teaching
 from potstill.recipe.trials import control_trials, count_steps, defaults, rate_factor, student_trials
+from potstill.recipe.weighting import class_weights
 from potstill.students import Linear, StudentBuilder, StudentContext
 from potstill.teachers import Encoder
 from potstill.training.device import Numerics
@@ -92,6 +93,9 @@ def make_ground(
         numerics=numerics,
         device=device,
         progress=progress,
+        class_weights=class_weights(
+            recipe.training.class_weights, teaching.train.labels, teaching.schema, has_other=recipe.data.other
+        ),
     )
 
 

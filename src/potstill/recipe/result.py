@@ -39,6 +39,7 @@ def _scores(scores: Scores) -> dict[str, Any]:
         "title": scores.title,
         "accuracy": scores.accuracy,
         "accuracy_ci": list(scores.accuracy_ci),
+        "balanced_accuracy": _number(scores.balanced_accuracy),
         "macro_f1": _number(scores.macro_f1),
         "nll": _number(scores.nll),
         "ece": _number(scores.ece),

@@ -150,9 +150,8 @@ def _assessment(values: dict[str, Any], names: list[str], arrays: dict[str, Any]
 
 def _scores(values: dict[str, Any]) -> Scores:
     nan = float("nan")
-    plain = {
-        name: nan if values[name] is None else values[name] for name in ("macro_f1", "nll", "nll_raw", "ece", "ece_raw")
-    }
+    maybe_nan = ("balanced_accuracy", "macro_f1", "nll", "nll_raw", "ece", "ece_raw")
+    plain = {name: nan if values.get(name) is None else values[name] for name in maybe_nan}
     return Scores(
         **{
             **values,

@@ -45,7 +45,19 @@ def verdict(content: ReportContent, words: Words) -> list[str]:
 
 def contenders(content: ReportContent, words: Words) -> Table:
     """All that was measured of every contender."""
-    names = ("name", "accuracy", "interval", "macro_f1", "nll", "ece", "size", "parameters", "latency", "memory")
+    names = (
+        "name",
+        "accuracy",
+        "interval",
+        "balanced_accuracy",
+        "macro_f1",
+        "nll",
+        "ece",
+        "size",
+        "parameters",
+        "latency",
+        "memory",
+    )
     rows = []
     for score in content.assessment.scores:
         latency = score.latency
@@ -54,6 +66,7 @@ def contenders(content: ReportContent, words: Words) -> Table:
                 words.contender(score.name, score.title),
                 figures.percent(score.accuracy),
                 figures.interval(score.accuracy_ci),
+                figures.percent(score.balanced_accuracy),
                 figures.number(score.macro_f1),
                 figures.number(score.nll),
                 figures.number(score.ece),
@@ -112,6 +125,10 @@ def spend(content: ReportContent, words: Words) -> Table:
         [words("cost_teacher"), figures.number(found.teacher_cost_per_1000, 4)],
         [words("cost_student"), "0"],
     ]
+    for score in content.assessment.scores:
+        if score.name in ("teacher", "student") and score.latency:
+            # Milliseconds a call are seconds a thousand.
+            rows.append([words("cpu_per_1000", name=words(score.name)), figures.number(score.latency.p50, 3)])
     rows += [[f"{words('refused')}: {reason}", figures.whole(count)] for reason, count in found.num_refused.items()]
     return [words("setting"), words("value")], rows
 

@@ -58,6 +58,7 @@ WORDS = {
     "name": "contender",
     "accuracy": "accuracy",
     "interval": "95 % interval",
+    "balanced_accuracy": "balanced",
     "macro_f1": "macro-F1",
     "nll": "NLL",
     "ece": "ECE",
@@ -163,6 +164,7 @@ WORDS = {
     "cpu_seconds": "CPU seconds",
     "cost_teacher": "cost of 1,000 calls of the teacher",
     "cost_student": "cost of 1,000 calls of the student, besides the device",
+    "cpu_per_1000": "CPU-seconds for 1,000 single answers: {name}",
     # provenance
     "digest": "SHA-256 of {name}",
     "command": "This command makes the run again",

@@ -39,6 +39,8 @@ class Training:
         num_views: views of every picture or sound that teacher and student see, itself included, one an epoch in turns;
             None takes 4. Texts have one.
         flip: whether a view may be mirrored left to right; `auto` does so with colour pictures.
+        class_weights: `balanced` lets every class count alike however many rows it has, and `none` every row; `auto`
+            balances where everything else became one class (`data.other`), which would outweigh those that are kept.
         num_trials: settings tried on dev; student, control and baseline get the same number.
         patience: evaluations on dev without a better NLL before a trial stops early.
         precision: `auto` times fp32 and bf16 once and takes the faster.
@@ -62,6 +64,7 @@ class Training:
     refit: Literal["auto", "yes", "no"] = "auto"
     num_views: int | None = None
     flip: Literal["auto", "yes", "no"] = "auto"
+    class_weights: Literal["auto", "none", "balanced"] = "auto"
     num_trials: int = 3
     patience: int = 4
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -80,6 +80,7 @@ class TransferSet:
         teacher_hidden: N x H, pooled hidden states of the teacher's layers that the student took, side by side; None
             where not asked for.
         views: of the rows, where they are pictures or sounds; None trains on the rows alone.
+        weights: N, how much a row counts, mean 1; None counts all alike.
     """
 
     encoded: Sequence[Any]
@@ -90,6 +91,7 @@ class TransferSet:
     teacher_embedding: FloatArray | None = None
     teacher_hidden: FloatArray | None = None
     views: ViewedInputs | None = None
+    weights: FloatArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +128,7 @@ class DistillationTask:
         dev_encoded: Sequence[Any],
         dev_labels: IntArray,
         terms: Sequence[Term],
+        dev_weights: FloatArray | None = None,
         augmentation: float = 0.0,
         batch_size: int = 64,
         seed: int = 0,
@@ -137,6 +140,7 @@ class DistillationTask:
         self.seed = seed
         self.dev_encoded = dev_encoded
         self.dev_labels = dev_labels
+        self.dev_weights = dev_weights
         self._projection = self._make_projection()
         modules: dict[str, nn.Module] = {"student": student.module}
         if self._projection is not None:
@@ -202,11 +206,13 @@ class DistillationTask:
         device = output.logits.device
         if loss.needs == "labels":
             labels_BL = torch.from_numpy(self.transfer.labels[positions_B]).to(device).long()
-            return label_sum(loss, self.student.schema, output.logits, labels_BL)
+            return label_sum(loss, self.student.schema, output.logits, labels_BL, self._weights(positions_B, device))
         logits_NC, known = self._answers(number)
         mask_B = torch.ones(len(positions_B), device=device)
         if known is not None:
             mask_B = torch.from_numpy(known[positions_B].astype(np.float32)).to(device)
+        if (weights_B := self._weights(positions_B, device)) is not None:
+            mask_B = mask_B * weights_B
         if loss.needs == "logits":
             assert logits_NC is not None, "a distillation loss without a teacher's logits"
             target_BC = torch.from_numpy(logits_NC[positions_B].astype(np.float32)).to(device)
@@ -219,10 +225,14 @@ class DistillationTask:
         target_BD = torch.from_numpy(self.transfer.teacher_embedding[positions_B].astype(np.float32)).to(device)
         return (loss(self._projection(output.embedding.float()), target_BD) * mask_B).sum()
 
+    def _weights(self, positions_B: IntArray, device: torch.device) -> Tensor | None:
+        weights = self.transfer.weights
+        return None if weights is None else torch.from_numpy(weights[positions_B]).to(device)
+
     def score(self) -> float:
         """NLL on dev in nats a row, fields summed."""
         return negative_log_likelihood(
-            self.student.schema, encoded_logits(self.student, self.dev_encoded), self.dev_labels
+            self.student.schema, encoded_logits(self.student, self.dev_encoded), self.dev_labels, self.dev_weights
         )
 
 
@@ -238,13 +248,17 @@ def two_class(logits_BK: Tensor) -> Tensor:
     return torch.stack([torch.zeros_like(flat), flat], dim=-1)
 
 
-def label_sum(loss: Loss, schema: LabelSchema, logits_BC: Tensor, labels_BL: Tensor) -> Tensor:
-    """Sum of a label loss over rows and fields; negative labels don't count."""
+def label_sum(
+    loss: Loss, schema: LabelSchema, logits_BC: Tensor, labels_BL: Tensor, weights_B: Tensor | None = None
+) -> Tensor:
+    """Sum of a label loss over rows and fields; negative labels don't count. Weights need a single answer a row."""
     total = logits_BC.new_zeros((), dtype=torch.float32)
     for field, logit, column in schema.parts():
         target = labels_BL[:, column].reshape(-1)
         logits = two_class(logits_BC[:, logit]) if field.multi else logits_BC[:, logit]
         values = loss(logits, target.clamp(min=0))
+        if weights_B is not None:
+            values = values * weights_B
         total = total + (values * (target >= 0)).sum()
     return total
 
@@ -261,14 +275,17 @@ def logit_values(loss: Loss, schema: LabelSchema, logits_BC: Tensor, target_BC: 
     return values_B
 
 
-def negative_log_likelihood(schema: LabelSchema, logits_NC: FloatArray, labels_NL: IntArray) -> float:
+def negative_log_likelihood(
+    schema: LabelSchema, logits_NC: FloatArray, labels_NL: IntArray, weights_N: FloatArray | None = None
+) -> float:
     """NLL in nats over the rows that have any label; NaN when none has."""
     known = (labels_NL >= 0).any(1)
     if not known.any():
         return float("nan")
     logits = torch.from_numpy(logits_NC[known])
     labels = torch.from_numpy(labels_NL[known]).long()
-    return float(label_sum(CrossEntropy(), schema, logits, labels)) / int(known.sum())
+    weights = None if weights_N is None else torch.from_numpy(weights_N[known])
+    return float(label_sum(CrossEntropy(), schema, logits, labels, weights)) / int(known.sum())
 
 
 def augment(batch: dict[str, Any], share: float, random: np.random.Generator) -> dict[str, Any]:
