@@ -4,7 +4,7 @@ import numpy as np
 
 from potstill.evaluation.assess import assess
 from potstill.evaluation.assessment import Contender, Latency
-from potstill.report.content import PrecisionFact, ReportContent, SpendFact
+from potstill.report.content import PassedOn, PrecisionFact, ReportContent, SoftLabel, SpendFact
 from potstill.types import OUT_OF_SCOPE, Field, Finding, LabelSchema
 
 HOSTILE = [
@@ -70,6 +70,8 @@ def make_content(*, num_classes=6, num_rows=300, kind="single", inputs=None, tea
         )
     assessment = assess(contenders, dev, labels, schema, steps=[("hard_over_control", "control", "student")])
     texts = inputs or [HOSTILE[i // 9 % len(HOSTILE)] if i % 9 == 0 else f"row {i}" for i in range(assessment.num_test)]
+    seen = [HOSTILE[0], random.integers(0, 255, (4, 4, 3)).astype(np.uint8), np.zeros(8, np.float32)]
+    soft_labels = [SoftLabel(value=v, label="class 1", said=[("class 1", 0.8), ("class 0", 0.1)]) for v in seen]
     trial = {"name": "soft <T>", "signal": "soft", "temperature": 2.0, "learning_rate": 0.001, "dropout": 0.1}
     trial |= {"label_smoothing": 0.0, "augmentation": 0.0, "dev_nll": None, "dev_accuracy": 0.9, "steps_done": 30}
     trial |= {"best_step": 20, "gradient_ratio": 0.7, "error": ""}
@@ -102,4 +104,9 @@ def make_content(*, num_classes=6, num_rows=300, kind="single", inputs=None, tea
         environment={"python": "3.11"},
         caveats=[Finding("small_dev", {"count": 5})],
         licenses=None,
+        passed_on=PassedOn(
+            likenesses=[("class <0>", [("class 1", 0.1), ("class 2", 0.05)])],
+            examples=soft_labels,
+            views=[soft_labels],
+        ),
     )

@@ -8,6 +8,7 @@ import pytest
 
 from potstill.errors import ConfigurationError, IntegrityError
 from potstill.report import load_content, sentence, write_report
+from potstill.report.page import NUM_SOUNDS
 from potstill.report.pictures import png
 from potstill.report.words import LANGUAGES, Words, ends_on_consonant
 from potstill.types import Finding
@@ -79,8 +80,9 @@ def test_the_page_loads_nothing(tmp_path):
     style = raw.partition("<style>")[2].partition("</style>")[0]
     assert "url(" not in style and "@import" not in style
     addresses = [value for name, value in checker.attributes if name in ("src", "href", "xlink:href")]
-    assert all(value.startswith("data:image/png") for value in addresses)
-    assert ("content", "default-src 'none'; style-src 'unsafe-inline'; img-src data:") in checker.attributes
+    assert all(value.startswith(("data:image/png", "data:audio/wav")) for value in addresses)
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
+    assert ("content", policy) in checker.attributes
 
 
 def test_every_plot_has_a_table_beside_it(tmp_path):
@@ -103,7 +105,10 @@ def test_pictures_sounds_and_missing_measures(tmp_path):
     content = make_content(inputs=pictures, teacher_latency=False)
     assert "img" in page_of(tmp_path, content).tags
     assert np.array_equal(load_content(tmp_path).test_inputs[3], pictures[3])
-    page_of(tmp_path, make_content(inputs=[np.zeros(16, np.float32)] * 300))
+    sounds = [random.uniform(-1, 1, 16).astype(np.float32) for _ in range(300)]
+    assert "audio" not in page_of(tmp_path, make_content(inputs=sounds)).tags
+    heard = page_of(tmp_path, dataclasses.replace(make_content(inputs=sounds), sample_rate=8000))
+    assert 0 < heard.tags.count("audio") <= 4 * NUM_SOUNDS
 
 
 def test_rejection_of_what_is_out_of_scope_is_told(tmp_path):
@@ -114,6 +119,7 @@ def test_the_content_comes_back_and_reads_the_same_in_another_language(tmp_path)
     content = make_content(inputs=[f"row {i}" for i in range(300)])
     write_report(tmp_path, content)
     back = load_content(tmp_path)
+    assert repr(back.passed_on) == repr(content.passed_on)
     for field in dataclasses.fields(content.assessment):
         one, other = getattr(content.assessment, field.name), getattr(back.assessment, field.name)
         if isinstance(one, dict):

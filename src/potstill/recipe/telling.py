@@ -12,6 +12,7 @@ from potstill.data import Data
 from potstill.recipe.choice import Choice
 from potstill.recipe.field import Field
 from potstill.recipe.judging import Judgement
+from potstill.recipe.passing_on import passed_on
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.seeds import SeedPairs
 from potstill.recipe.teaching import Teaching
@@ -89,6 +90,8 @@ def make_content(
         command=command,
         environment=environment,
         caveats=_caveats(told),
+        passed_on=passed_on(last.student, last.schema),
+        sample_rate=last.sample_rate if data.options.modality == "audio" else 0,
     )
 
 

@@ -61,6 +61,37 @@ class SpendFact:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SoftLabel:
+    """One row that the student learned from, with the teacher's soft label.
+
+    Attributes:
+        value: the input; a view of it where it is a picture or a sound.
+        label: its true label, empty where nobody gave one.
+        said: (class, probability), the likeliest first.
+    """
+
+    value: Input
+    label: str
+    said: Sequence[tuple[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassedOn:
+    """What the teacher told the student beyond the label: which classes are alike.
+
+    Attributes:
+        likenesses: (class, (other class, mean probability) of the likeliest others) over the rows that are of the
+            class, or that the teacher takes for it; the class with the most to tell first.
+        examples: rows where the teacher saw a likeness.
+        views: of a few pictures or sounds: the input itself and what became of it, each with its own soft label.
+    """
+
+    likenesses: Sequence[tuple[str, Sequence[tuple[str, float]]]] = ()
+    examples: Sequence[SoftLabel] = ()
+    views: Sequence[Sequence[SoftLabel]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportContent:
     """All that a report needs.
 
@@ -79,6 +110,8 @@ class ReportContent:
         environment: versions and machine, as text by name.
         caveats: what a reader must know before trusting the figures.
         licenses: name of a part (model, data) -> licence, where known.
+        passed_on: what the teacher told beyond the labels.
+        sample_rate: of inputs that are sounds, in Hz; 0 for others.
     """
 
     title: str
@@ -95,3 +128,5 @@ class ReportContent:
     environment: Mapping[str, str]
     caveats: Sequence[Finding] = ()
     licenses: Mapping[str, str] | None = None
+    passed_on: PassedOn = PassedOn()
+    sample_rate: int = 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from potstill.report import tables
 from potstill.report.content import ReportContent
+from potstill.report.likeness import likenesses
 from potstill.report.words import Words
 
 
@@ -18,6 +19,8 @@ def markdown(content: ReportContent, words: Words) -> str:
     parts += [f"## {words('contenders')}", *_table(tables.contenders(content, words))]
     if content.assessment.gain_parts:
         parts += [f"## {words('gain_parts')}", *_table(tables.gain_parts(content, words))]
+    if content.passed_on.likenesses:
+        parts += [f"## {words('likeness')}", "", words("likeness_note"), *_table(likenesses(content, words))]
     found = [words.finding(finding) for finding in content.findings] or [words("nothing_found")]
     parts += [f"## {words('data')}", *_table(tables.counts(content, words)), *_items(found)]
     parts += [f"## {words('spend')}", *_table(tables.spend(content, words))]

@@ -14,14 +14,16 @@ from potstill.report.analysis import (
     top_confusions,
 )
 from potstill.report.content import ReportContent
+from potstill.report.inputs import shown
+from potstill.report.likeness import likeness
 from potstill.report.markup import details, escape, items, paragraph, section, table, tag
-from potstill.report.pictures import data_uri
 from potstill.report.plots import Series, bars, plot
 from potstill.report.style import STYLE
 from potstill.report.words import Words
 
-LONGEST_TEXT = 400
 NUM_BARS = 12
+# A player needs the whole sound inside the page.
+NUM_SOUNDS = 8
 
 
 def page(content: ReportContent, words: Words) -> str:
@@ -33,7 +35,7 @@ def page(content: ReportContent, words: Words) -> str:
             '<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-            'img-src data:">',
+            'img-src data:; media-src data:">',
             tag("title", escape(title)),
             f"<style>{STYLE}</style>",
         ]
@@ -50,6 +52,7 @@ def page(content: ReportContent, words: Words) -> str:
         _contenders(content, words),
         _gain(content, words),
         _tradeoff(content, words),
+        likeness(content, words),
         _confusion(content, words),
         _reliability(content, words),
         _per_class(content, words),
@@ -188,8 +191,8 @@ def _per_class(content: ReportContent, words: Words) -> str:
     changes = f1_changes(content.assessment)
     if not changes:
         return ""
-    shown = changes if len(changes) <= 2 * NUM_BARS else [*changes[:NUM_BARS], *changes[-NUM_BARS:]]
-    drawn = bars({name: student - teacher for name, teacher, student in shown}, title=words("per_class"))
+    drawn_ones = changes if len(changes) <= 2 * NUM_BARS else [*changes[:NUM_BARS], *changes[-NUM_BARS:]]
+    drawn = bars({name: student - teacher for name, teacher, student in drawn_ones}, title=words("per_class"))
     header = [words("class"), words("f1_teacher"), words("f1_student"), words("difference")]
     rows = [[n, figures.number(t), figures.number(s), figures.points(s - t)] for n, t, s in changes]
     return section("per_class", words("per_class"), drawn, _twin((header, rows), words, words("per_class")))
@@ -217,7 +220,7 @@ def _disagreements(content: ReportContent, words: Words) -> str:
     parts = []
     header = [words("input"), words("true_label"), words("student"), words("teacher")]
     for group, (count, positions) in disagreements(assessment).items():
-        rows = [_disagreement(content, i) for i in positions]
+        rows = [_disagreement(content, i) for i in positions[: NUM_SOUNDS if content.sample_rate else None]]
         title = f"{words(group)}: {words('shown_of', shown=len(rows), count=count)}"
         if rows:
             parts.append(details(title, table(header, rows, caption=title, raw=True), is_open=group == GROUPS[0]))
@@ -228,14 +231,10 @@ def _disagreements(content: ReportContent, words: Words) -> str:
 
 def _disagreement(content: ReportContent, i: int) -> list[str]:
     assessment = content.assessment
-    value = content.test_inputs[i]
-    if isinstance(value, str):
-        shown = escape(value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + "…")
-    elif value.ndim in (2, 3):
-        shown = f'<img src="{data_uri(value)}" alt="" width="48">'
-    else:
-        shown = escape(f"{value.shape} {value.dtype}")
-    cells = [shown, escape(label_text(assessment.schema, assessment.test_labels[i]))]
+    cells = [
+        shown(content.test_inputs[i], content.sample_rate),
+        escape(label_text(assessment.schema, assessment.test_labels[i])),
+    ]
     for name in ("student", "teacher"):
         said = label_text(assessment.schema, assessment.test_answers[name][i])
         cells.append(escape(f"{said} ({assessment.test_confidence[name][i]:.2f})"))

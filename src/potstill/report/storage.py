@@ -23,6 +23,7 @@ from potstill.evaluation.assessment import (
 )
 from potstill.files import digest, write_atomic
 from potstill.report.content import PrecisionFact, ReportContent, SpendFact
+from potstill.report.packing import pack, unpack
 from potstill.types import Finding, LabelSchema
 
 SCHEMA_VERSION = 1
@@ -35,12 +36,15 @@ def save_content(folder: Path, content: ReportContent) -> None:
     for name, answers in content.assessment.test_answers.items():
         arrays[f"answers|{name}"] = answers
         arrays[f"confidence|{name}"] = content.assessment.test_confidence[name]
+    passed = pack(content.passed_on)
     texts = all(isinstance(value, str) for value in content.test_inputs)
     if not texts:
         arrays |= {f"input|{i}": value for i, value in enumerate(content.test_inputs)}
+    arrays |= passed.arrays
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     values = _values(content, texts)
+    values["passed_on"] = passed.values
     values["arrays_digest"] = digest(buffer.getvalue())
     write_atomic(folder / ARRAYS, buffer.getvalue())
     # Not canonical: the order of rows and contenders is part of the report.
@@ -77,6 +81,7 @@ def _values(content: ReportContent, texts: bool) -> dict[str, Any]:
         "environment": dict(content.environment),
         "caveats": [asdict(finding) for finding in content.caveats],
         "licenses": dict(content.licenses or {}),
+        "sample_rate": content.sample_rate,
     }
 
 
@@ -128,6 +133,8 @@ def _content(values: dict[str, Any], arrays: dict[str, Any]) -> ReportContent:
         environment=values["environment"],
         caveats=[Finding(**finding) for finding in values["caveats"]],
         licenses=values["licenses"],
+        passed_on=unpack(values.get("passed_on"), arrays),
+        sample_rate=values.get("sample_rate", 0),
     )
 
 

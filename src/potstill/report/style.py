@@ -32,6 +32,8 @@ summary:focus-visible{outline:2px solid var(--accent)}
 pre{background:var(--soft);padding:.7rem;overflow-x:auto;white-space:pre-wrap;overflow-wrap:anywhere}
 .cell{display:block;margin:-.32rem -.7rem;padding:.32rem .7rem;
 background:color-mix(in srgb,#56B4E9 calc(var(--shade)*75%),transparent)}.cell.quiet{color:var(--quiet)}
+.views{display:flex;flex-wrap:wrap;gap:1rem}.views>div{width:11rem}
+#likeness td{text-align:left;white-space:normal}audio{width:11rem;height:2rem}
 img{image-rendering:pixelated;background:#fff}
 @media print{body{max-width:none}details{display:block}.scroll{overflow:visible}}
 """.replace("\n", "")

@@ -53,6 +53,16 @@ WORDS = {
     "provenance": "Where this comes from",
     "model_card": "Model card",
     "glossary": "Words",
+    "likeness": "What the teacher passed on: which classes are alike",
+    "likeness_note": (
+        "A label names one class. The teacher also says what else a row looks like, and the student learns that, too."
+    ),
+    "likeness_caption": "Mean probability that the teacher gives to other classes, over the rows of a class",
+    "likeness_rows": "Rows where the teacher sees another class besides",
+    "views": "Views of the same row, each with its own soft label",
+    "views_note": "Teacher and student see the same distorted view; the first of each line is the row itself.",
+    "seen_in_it": "classes seen in it",
+    "soft_label": "soft label",
     "table_twin": "The same as a table",
     # columns
     "name": "contender",
