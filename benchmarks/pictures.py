@@ -1,0 +1,136 @@
+"""Whole runs of `distill` on pictures (`cifar10-jpeg`); see README.md."""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+from pyarrow import parquet
+
+from benchmarks import resnet56
+from benchmarks.record import record
+from benchmarks.tables import DATA
+from benchmarks.text import one
+from potstill import DataOptions, Recipe
+from potstill.data import load_data
+from potstill.students import ResNet
+from potstill.teachers import Module, TeacherContext
+from potstill.training import Training
+from potstill.types import Silent
+
+COLUMNS = {"image": "image", "label": ("label",)}
+FOUR = ("automobile", "cat", "dog", "ship")
+THIN = ResNet(depth=8, width=8)
+
+
+def read(part):
+    table = parquet.read_table(DATA / "cifar10-jpeg" / f"cifar10_{part}.parquet").to_pydict()
+    pictures = [cell["bytes"] if isinstance(cell, dict) else cell for cell in table["image"]]
+    return list(zip(pictures, table["label"], strict=True))
+
+
+def columns(rows):
+    return {"image": [picture for picture, _ in rows], "label": [label for _, label in rows]}
+
+
+def rows(num_unlabelled, per_class, seed):
+    """`per_class` labelled pictures of each class, and others without labels."""
+    order = np.random.default_rng(seed).permutation(50_000)
+    train, taken, labelled, rest = read("train"), Counter(), [], []
+    for i in order:
+        picture, label = train[i]
+        taken[label] += 1
+        if taken[label] <= per_class:
+            labelled.append((picture, label))
+        elif len(rest) < num_unlabelled:
+            rest.append(picture)
+    found = {"train": columns(labelled), "test": columns(read("test"))}
+    return found | ({"unlabelled": {"image": rest}} if rest else {})
+
+
+def teacher(factory="adapted", **changes):
+    file = str(Path(resnet56.__file__))
+    return Module(file=file, factory=factory, classes=resnet56.CLASSES, num_threads=1, **changes)
+
+
+def adapt(args):
+    """One pass over 16,000 crops of training pictures, as the prototype's teacher had it."""
+    data = load_data(
+        DataOptions(**COLUMNS), tables={"train": columns(read("train")[:17_800]), "test": columns(read("test"))}
+    )
+    context = TeacherContext(
+        schema=data.full_schema,
+        labelled=data.train,
+        dev=data.dev,
+        unlabelled=data.unlabelled,
+        test=data.test,
+        folder=resnet56.ADAPTED.parent / "adapting",
+        seed=0,
+        device="cpu",
+        progress=Silent(),
+    )
+    resnet56.ADAPTED.parent.mkdir(parents=True, exist_ok=True)
+    for name, epochs in (("published", 0), ("adapted", 1)):
+        found = teacher("published", num_epochs=epochs).prepare(context)
+        logits = np.concatenate([found.student.logits(data.test.inputs[i : i + 500]) for i in range(0, 10_000, 500)])
+        print(name, float((logits.argmax(1) == data.test.labels[:, 0]).mean()), flush=True)
+    torch.save(found.student.module.module.state_dict(), resnet56.ADAPTED)
+
+
+def few(args):
+    """50 labels a class and 20,000 pictures without; three epochs of the pool are 961 steps of 64."""
+    training = Training(num_epochs=3, num_trials=args.trials)
+    runs = []
+    for draw in args.draws:
+        recipe = Recipe(data=DataOptions(**COLUMNS), teacher=teacher(), student=THIN, training=training, seed=draw)
+        runs.append({"draw": draw, **one(recipe, rows(20_000, 50, draw))})
+        record("pictures_few", runs)
+
+
+def short(args):
+    """2,000 labels a class, the same few steps for student and control."""
+    training = Training(num_epochs=3, num_trials=args.trials)
+    runs = []
+    for draw in args.draws:
+        recipe = Recipe(data=DataOptions(**COLUMNS), teacher=teacher(), student=THIN, training=training, seed=draw)
+        runs.append({"draw": draw, **one(recipe, rows(0, 2000, draw))})
+        record("pictures_short", runs)
+
+
+def long(args):
+    """All labels, trained out: 75,000 parameters."""
+    training = Training(num_epochs=args.epochs, num_trials=1)
+    recipe = Recipe(
+        data=DataOptions(**COLUMNS), teacher=teacher(), student=ResNet(depth=8, width=args.width), training=training
+    )
+    record(f"pictures_long_{args.width}", [one(recipe, rows(0, 5000, 0))])
+
+
+def subset(args):
+    """Four of ten classes, and everything else as one."""
+    training = Training(num_epochs=args.epochs, num_trials=1)
+    runs = []
+    for draw in args.draws:
+        recipe = Recipe(
+            data=DataOptions(**COLUMNS, classes=FOUR, other=True),
+            teacher=teacher(),
+            student=ResNet(depth=8, width=16),
+            training=training,
+            seed=draw,
+        )
+        runs.append({"draw": draw, **one(recipe, rows(0, 2000, draw))})
+        record("pictures_subset", runs)
+
+
+COMMANDS = {"adapt": adapt, "few": few, "short": short, "long": long, "subset": subset}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=sorted(COMMANDS))
+    parser.add_argument("--draws", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--trials", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--width", type=int, default=16)
+    given = parser.parse_args()
+    COMMANDS[given.name](given)
