@@ -76,7 +76,7 @@ def _views_of(lesson: Lesson, row: int, said_K: FloatArray, schema: LabelSchema)
     found = [_soft_label(lesson, row, said_K, classes)]
     for number, logits_NC in enumerate(lesson.views.teacher_logits, start=1):
         said = probabilities(logits_NC[row : row + 1].astype(np.float32), schema)[0]
-        value = lesson.views.views.view(lesson.inputs[row], number)
+        value = lesson.views.views.show(lesson.inputs, row, number).value
         found.append(SoftLabel(value=value, label=found[0].label, said=_named(said, classes)))
     return found
 

@@ -41,7 +41,8 @@ def answer_views(
     """
     captures, logits, known = [], [], []
     for number in range(1, views.num_views):
-        found = capture(teacher, [views.view(value, number) for value in inputs], store, progress)
+        shown = [views.show(inputs, position, number).value for position in range(len(inputs))]
+        found = capture(teacher, shown, store, progress)
         logits_NC, known_N = project(found.logits, data.full_schema, data.schema)
         captures.append(found)
         # As narrow as the store keeps them: with many rows and views they are most of what a run holds.

@@ -188,6 +188,8 @@ def _views(recipe: Recipe, data: Data, inputs: Sequence[Input]) -> Views | None:
     return Views(
         num_views=num_views,
         flip=may_flip(recipe.training.flip, inputs[0]),
+        strength=recipe.training.augment,
+        mix=recipe.training.mix,
         sample_rate=data.options.sample_rate,
     )
 

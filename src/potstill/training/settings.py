@@ -39,6 +39,9 @@ class Training:
         num_views: views of every picture or sound that teacher and student see, itself included, one an epoch in turns;
             None takes 4. Texts have one.
         flip: whether a view may be mirrored left to right; `auto` does so with colour pictures.
+        augment: how much a view is changed: `light` moves pictures and sounds, `colour` changes colours besides,
+            `strong` adds RandAugment to pictures and silenced stretches and bands (SpecAugment) to sounds.
+        mix: whether another row is mixed into a view, and the labels with it: `mixup` or `cutmix`.
         class_weights: `balanced` lets every class count alike however many rows it has, and `none` every row; `auto`
             balances where everything else became one class (`data.other`), which would outweigh those that are kept.
         num_trials: settings tried on dev; student, control and baseline get the same number.
@@ -64,6 +67,8 @@ class Training:
     refit: Literal["auto", "yes", "no"] = "auto"
     num_views: int | None = None
     flip: Literal["auto", "yes", "no"] = "auto"
+    augment: Literal["light", "colour", "strong"] = "light"
+    mix: Literal["none", "mixup", "cutmix"] = "none"
     class_weights: Literal["auto", "none", "balanced"] = "auto"
     num_trials: int = 3
     patience: int = 4

@@ -111,6 +111,13 @@ class ViewedInputs:
     known: IntArray | None = None
 
 
+class _Mixing(NamedTuple):
+    """Position of the row that was mixed into each of a batch, and the share of the row itself."""
+
+    partners_B: IntArray
+    shares_B: FloatArray
+
+
 def encode_rows(student: Student, inputs: Sequence[Any]) -> tuple[Sequence[Any], IntArray]:
     """Encoded inputs with their lengths."""
     encoded = student.preprocessor.encode(inputs)
@@ -172,11 +179,17 @@ class DistillationTask:
         """Sums over the rows of a batch; a row counts in a term only if it has that term's signal."""
         device = next(self._trainable.parameters()).device
         number = self._view_number(step)
-        batch = self.student.preprocessor.batch(self._encoded(positions_B, number))
+        encoded, mixing = self._shown(positions_B, number)
+        batch = self.student.preprocessor.batch(encoded)
         if self.augmentation:
             batch = augment(batch, self.augmentation, generator(self.seed, "augment", step))
         output: StudentOutput = self.student.module(**as_tensors(batch, device))
-        parts = {term.name: self._term(term.loss, output, batch, positions_B, number) for term in self.terms}
+        parts = {
+            term.name: self._label_term(term.loss, output, positions_B, mixing)
+            if term.loss.needs == "labels"
+            else self._term(term.loss, output, batch, positions_B, number)
+            for term in self.terms
+        }
         total = torch.stack([term.weight * parts[term.name] for term in self.terms]).sum()
         return StepLoss(total, parts, output)
 
@@ -185,13 +198,17 @@ class DistillationTask:
         viewed = self.transfer.views
         return (step // self._steps_per_epoch) % viewed.views.num_views if viewed else 0
 
-    def _encoded(self, positions_B: IntArray, number: int) -> list[Any]:
+    def _shown(self, positions_B: IntArray, number: int) -> tuple[list[Any], _Mixing | None]:
+        """What the student is shown of these rows, encoded, and what was mixed into it."""
         viewed = self.transfer.views
         if viewed is None or number == 0:
-            return [self.transfer.encoded[i] for i in positions_B]
-        return list(
-            self.student.preprocessor.encode([viewed.views.view(viewed.inputs[i], number) for i in positions_B])
-        )
+            return [self.transfer.encoded[i] for i in positions_B], None
+        shown = [viewed.views.show(viewed.inputs, int(i), number) for i in positions_B]
+        encoded = list(self.student.preprocessor.encode([one.value for one in shown]))
+        if viewed.views.mix == "none":
+            return encoded, None
+        partners, shares = [one.partner for one in shown], [one.share for one in shown]
+        return encoded, _Mixing(np.array(partners, np.int64), np.array(shares, np.float32))
 
     def _answers(self, number: int) -> tuple[FloatArray | None, IntArray | None]:
         """The teacher's logits of a view, N x C, and which are known."""
@@ -200,13 +217,31 @@ class DistillationTask:
             return self.transfer.teacher_logits, self.transfer.known
         return viewed.teacher_logits[number - 1], None if viewed.known is None else viewed.known[number - 1]
 
+    def _label_term(self, loss: Loss, output: StudentOutput, positions_B: IntArray, mixing: _Mixing | None) -> Tensor:
+        """A mixture has the labels of both its rows, by their shares; it has none where either is unlabelled."""
+        device, schema, labels = output.logits.device, self.student.schema, self.transfer.labels
+        own_BL = torch.from_numpy(labels[positions_B]).to(device).long()
+        weights_B = self._weights(positions_B, device)
+        if mixing is None:
+            return label_sum(loss, schema, output.logits, own_BL, weights_B)
+        other_BL = torch.from_numpy(labels[mixing.partners_B]).to(device).long()
+        share_B = torch.from_numpy(mixing.shares_B).to(device)
+        other_weights_B = self._weights(mixing.partners_B, device)
+        total = output.logits.new_zeros((), dtype=torch.float32)
+        for known_BL, beside_BL, weight_B, part_B in (
+            (own_BL, other_BL, weights_B, share_B),
+            (other_BL, own_BL, other_weights_B, 1 - share_B),
+        ):
+            both_BL = torch.where(beside_BL < 0, beside_BL, known_BL)
+            total = total + label_sum(
+                loss, schema, output.logits, both_BL, part_B if weight_B is None else part_B * weight_B
+            )
+        return total
+
     def _term(
         self, loss: Loss, output: StudentOutput, batch: dict[str, Any], positions_B: IntArray, number: int
     ) -> Tensor:
         device = output.logits.device
-        if loss.needs == "labels":
-            labels_BL = torch.from_numpy(self.transfer.labels[positions_B]).to(device).long()
-            return label_sum(loss, self.student.schema, output.logits, labels_BL, self._weights(positions_B, device))
         logits_NC, known = self._answers(number)
         mask_B = torch.ones(len(positions_B), device=device)
         if known is not None:
@@ -251,14 +286,14 @@ def two_class(logits_BK: Tensor) -> Tensor:
 def label_sum(
     loss: Loss, schema: LabelSchema, logits_BC: Tensor, labels_BL: Tensor, weights_B: Tensor | None = None
 ) -> Tensor:
-    """Sum of a label loss over rows and fields; negative labels don't count. Weights need a single answer a row."""
+    """Sum of a label loss over rows and fields, each row by its weight; negative labels don't count."""
     total = logits_BC.new_zeros((), dtype=torch.float32)
     for field, logit, column in schema.parts():
         target = labels_BL[:, column].reshape(-1)
         logits = two_class(logits_BC[:, logit]) if field.multi else logits_BC[:, logit]
         values = loss(logits, target.clamp(min=0))
         if weights_B is not None:
-            values = values * weights_B
+            values = (values.reshape(len(weights_B), -1) * weights_B[:, None]).reshape(-1)
         total = total + (values * (target >= 0)).sum()
     return total
 
