@@ -156,6 +156,7 @@ def test_equal_recipes_have_equal_digests():
 
 
 @pytest.mark.parametrize(("column", "kind"), [("text", "encoder"), ("image", "network"), ("audio", "network")])
-def test_options_of_a_teacher_without_a_kind_are_those_of_the_usual_one(column, kind):
+def test_options_of_a_teacher_without_a_kind_are_those_of_the_usual_one(column, kind, monkeypatch):
+    monkeypatch.setattr("potstill.recipe.recipe.is_installed", lambda: False)
     recipe = build_recipe({"data": {"train": "a.csv", column: "x"}}, ["teacher.num_epochs=3"])
     assert (recipe.teacher.kind, recipe.teacher.num_epochs) == (kind, 3)

@@ -109,8 +109,3 @@ def test_sounds_are_distilled_and_heard(tmp_path, capsys):
     direct = done.student.predict([samples])[0]
     assert said["label"] == direct.label
     assert np.isclose(said["probability"], direct.probability, atol=1e-2)
-
-
-def test_without_a_teacher_a_network_is_trained():
-    assert isinstance(Recipe(data=DataOptions(image="image")).teacher, Network)
-    assert isinstance(Recipe(data=DataOptions(audio="audio")).teacher, Network)

@@ -3,7 +3,7 @@ import pytest
 
 from potstill.errors import DataError, TeacherUnavailableError
 from potstill.teachers import HuggingFace
-from potstill.teachers.huggingface import match_labels
+from potstill.teachers.foreign import match_labels
 from potstill.testing import check_teacher
 from tests.teachers.contexts import make_context
 

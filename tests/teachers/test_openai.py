@@ -1,3 +1,4 @@
+import base64
 import dataclasses
 import json
 import math
@@ -9,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from potstill.errors import BudgetError, ConfigurationError, TeacherUnavailableError
+from potstill.runtime.media import read_picture, read_sound
 from potstill.signals import Store, capture
 from potstill.teachers import OpenAI
 from potstill.teachers.openai_client import _retry_after
+from potstill.teachers.openai_content import content_of, expected_input_tokens
 from potstill.teachers.openai_request import RefusedError, label_masses, read_reply
 from potstill.testing import check_teacher
 from potstill.types import Field, LabelSchema, Silent
-from tests.teachers.contexts import make_context
+from tests.teachers.contexts import make_context, picture_context
 from tests.teachers.server import Server, label_of, reply
 from tests.toys import sentences
 
@@ -242,3 +245,30 @@ def test_several_fields_and_several_labels():
 def test_options_out_of_range(options):
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         OpenAI(**{"model": "big", "base_url": "http://x", **options})
+
+
+def test_pictures_and_sounds_go_along_as_parts(tmp_path):
+    picture, sound = np.full((4, 5, 3), 7, np.uint8), np.zeros(800, np.float32)
+    (image,) = content_of(picture, 0)
+    assert image["image_url"]["url"].startswith("data:image/png;base64,")
+    assert np.array_equal(read_picture(base64.b64decode(image["image_url"]["url"].partition(",")[2])), picture)
+    (audio,) = content_of(sound, 8000)
+    heard = read_sound(base64.b64decode(audio["input_audio"]["data"]), rate=8000)
+    assert audio["input_audio"]["format"] == "wav" and np.array_equal(heard, sound)
+    assert expected_input_tokens(sound, 8000, 3) == 10 and expected_input_tokens(picture, 0, 3) == 255
+
+
+def test_a_vision_model_labels_pictures(tmp_path):
+    context = picture_context(tmp_path)
+
+    def behave(content, number):
+        pixels = read_picture(base64.b64decode(content[0]["image_url"]["url"].partition(",")[2]))
+        name = ("red", "green", "blue")[int(pixels.mean((0, 1)).argmax())]
+        return 200, {}, reply(name)
+
+    with Server(behave) as server:
+        spec = OpenAI(model="big", base_url=server.url, timeout_s=5.0)
+        teacher = spec.prepare(context)
+        found = capture(teacher, context.labelled.inputs, Store(tmp_path / "store"), Silent())
+    assert "picture" in teacher._instructions
+    assert (found.logits.argmax(1) == context.labelled.labels[:, 0]).mean() > 0.9

@@ -42,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--teacher",
         default="",
-        help="encoder, scratch, network, a model's folder or name, recorded:COLUMN, openai:MODEL@URL, FILE.py:FACTORY",
+        help="encoder, scratch, network, probe, a model's folder or name, recorded:COLUMN, openai:MODEL@URL, "
+        "huggingface:MODEL, FILE.py:FACTORY, FILE.onnx",
     )
     parser.add_argument(
         "--student", default="", help="cnn, static, linear, encoder, resnet, ds_cnn; chosen when left out"
@@ -157,7 +158,9 @@ def teacher_values(text: str) -> dict[str, Any]:
         return {"kind": "module", "file": file, "factory": factory}
     if text.endswith(".py"):
         return {"kind": "module", "file": text}
-    if text in ("encoder", "scratch", "network"):
+    if text.endswith(".onnx"):
+        return {"kind": "onnx", "file": text}
+    if text in ("encoder", "scratch", "network", "probe"):
         return {"kind": text}
     return {"kind": "encoder", "model": text}
 

@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from potstill import students, teachers
 from potstill.errors import ConfigurationError, MissingExtraError, Problem
 from potstill.recipe.extensions import installed_kinds
-from potstill.recipe.recipe import Recipe
+from potstill.recipe.recipe import Recipe, usual_teacher
 from potstill.recipe.yaml_marks import Marked, Path_, parse_yaml, read_yaml
 
 # What people write, and what it is called here.
@@ -134,8 +134,8 @@ class _Builder:
     def _usual_teacher(self) -> str:
         """The kind that options without a kind are meant for."""
         data = self._marked.values.get("data")
-        senses = isinstance(data, dict) and (data.get("image") or data.get("audio"))
-        return "network" if senses else "encoder"
+        given = [name for name in ("image", "audio") if isinstance(data, dict) and data.get(name)]
+        return usual_teacher(given[0] if given else "text").kind
 
     def _of_kind(self, kinds: Mapping[str, type], value: Any, path: Path_) -> Any:
         if not isinstance(value, dict) or "kind" not in value:

@@ -23,7 +23,7 @@ def passed_on(lesson: Lesson, schema: LabelSchema) -> PassedOn:
     said_NK = probabilities(lesson.teacher_logits[rows].astype(np.float32), schema)
     labels_N = lesson.labels[rows, 0]
     examples = [int(i) for i in _torn(said_NK, labels_N)[:NUM_EXAMPLES]]
-    viewed = examples[:NUM_VIEWED] if lesson.views else []
+    viewed = examples[:NUM_VIEWED] if lesson.views and lesson.views.teacher_logits is not None else []
     return PassedOn(
         likenesses=_likenesses(said_NK, np.where(labels_N >= 0, labels_N, said_NK.argmax(1)), classes),
         examples=[_soft_label(lesson, int(rows[i]), said_NK[i], classes) for i in examples],

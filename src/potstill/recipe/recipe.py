@@ -9,7 +9,8 @@ from potstill.data.options import DataOptions
 from potstill.errors import ConfigurationError
 from potstill.files import digest
 from potstill.students import StudentBuilder
-from potstill.teachers import Encoder, Network, TeacherSpec
+from potstill.teachers import Encoder, Network, Probe, TeacherSpec
+from potstill.teachers.efficientnet_lite import is_installed
 from potstill.training.settings import Training
 
 
@@ -80,7 +81,8 @@ class Recipe:
 
     Attributes:
         data: which rows, which columns, which classes.
-        teacher: who is asked; by default an encoder for texts, a network trained here for pictures and sounds.
+        teacher: who is asked; by default an encoder for texts, for pictures a probe of pretrained features where the
+            extra `imagenet` is installed, and else, as for sounds, a network trained here.
         student: what learns; None chooses within `budget`, and without a budget takes the default of the data.
         training: how.
         budget: limits of the student.
@@ -107,7 +109,7 @@ class Recipe:
             raise ConfigurationError(f"num_seeds is {self.num_seeds}; it must be at least 1")
         if self.data.modality != "text" and self.teacher == Encoder():
             # Nobody asked for it by name: an encoder reads text alone.
-            object.__setattr__(self, "teacher", Network())
+            object.__setattr__(self, "teacher", usual_teacher(self.data.modality))
 
     def to_json(self) -> dict[str, Any]:
         """Everything, defaults included, as JSON values."""
@@ -122,6 +124,13 @@ class Recipe:
     def digest(self) -> str:
         """SHA-256 of everything; equal recipes are equal here however they were written."""
         return digest(self.to_json())
+
+
+def usual_teacher(modality: str) -> TeacherSpec:
+    """Who is asked where nobody was named, for `text`, `image` or `audio`."""
+    if modality == "text":
+        return Encoder()
+    return Probe() if modality == "image" and is_installed() else Network()
 
 
 def _plain(value: Any) -> Any:

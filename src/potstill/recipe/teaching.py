@@ -98,12 +98,13 @@ def teach(
     reached = float("nan") if with_dev else _gate(recipe, rows, *answered.of(0))
     inputs, labels, logits, known = _lesson_rows(rows, train, answered.of(1), answered.of(2))
     views = _views(recipe, rows, inputs)
-    seen = answer_views(teacher, views, inputs, rows, store, progress) if views else None
+    asks_views = views is not None and getattr(recipe.teacher, "sees_views", True)
+    seen = answer_views(teacher, views, inputs, rows, store, progress) if views and asks_views else None
     identity_digest = digest(teacher.identity())
     key = [data.digest, with_dev, identity_digest, digest(logits.tobytes()), recipe.training.embedding_loss]
     control_key: list[Any] = [data.digest, with_dev, "control"]
-    if views and seen:
-        key.append([views.to_json(), seen.digest])
+    if views:
+        key.append([views.to_json(), seen.digest if seen else ""])
         control_key.append(views.to_json())
     return Teaching(
         teacher=teacher,
@@ -122,7 +123,8 @@ def teach(
             known=known,
             teacher_embedding=_embedding(recipe, teacher, inputs),
             teacher_hidden=_hidden(recipe, teacher, inputs),
-            views=seen.viewed if seen else None,
+            # A teacher that isn't asked about views stands by what it said of the row.
+            views=seen.viewed if seen else ViewedInputs(views=views, inputs=inputs) if views else None,
             digest=digest(key),
         ),
         control=Lesson(
@@ -185,6 +187,11 @@ def _views(recipe: Recipe, data: Data, inputs: Sequence[Input]) -> Views | None:
     num_views = recipe.training.num_views or 4
     if data.options.modality == "text" or num_views == 1:
         return None
+    if recipe.training.mix != "none" and not getattr(recipe.teacher, "sees_views", True):
+        raise ConfigurationError(
+            f"training.mix is {recipe.training.mix}, and a {recipe.teacher.kind} teacher is not asked about mixtures, "
+            "so nobody knows what it would say of them. Set it to none."
+        )
     return Views(
         num_views=num_views,
         flip=may_flip(recipe.training.flip, inputs[0]),

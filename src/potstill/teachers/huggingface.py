@@ -1,9 +1,7 @@
-"""A ready sequence classifier of Hugging Face's transformers."""
+"""A ready classifier of Hugging Face's transformers: of texts here, of pictures in the module beside."""
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,9 +9,12 @@ from typing import Any, Literal, final
 
 import numpy as np
 
-from potstill.errors import ConfigurationError, DataError, MissingExtraError, TeacherUnavailableError
+from potstill.errors import MissingExtraError, TeacherUnavailableError
 from potstill.files import digest_file
 from potstill.teachers.base import TeacherContext
+from potstill.teachers.foreign import check_single_answer, match_labels
+from potstill.teachers.huggingface_pictures import picture_classifier
+from potstill.teachers.trained import TrainedTeacher
 from potstill.types import Answers, FloatArray, Input, IntArray, LabelSchema
 
 BATCH_SIZE = 32
@@ -41,7 +42,7 @@ class HuggingFace:
         """All options."""
         return asdict(self)
 
-    def prepare(self, context: TeacherContext) -> HuggingFaceTeacher:
+    def prepare(self, context: TeacherContext) -> HuggingFaceTeacher | TrainedTeacher:
         """Loads the model.
 
         Raises:
@@ -50,10 +51,9 @@ class HuggingFace:
             DataError: its labels are not those of the data.
         """
         schema = context.schema
-        if len(schema.fields) != 1 or schema.fields[0].multi:
-            raise ConfigurationError(
-                "a huggingface teacher answers one field with one class; this data has another form"
-            )
+        check_single_answer("huggingface", context)
+        if not isinstance(context.labelled.inputs[0], str):
+            return picture_classifier(self.model, self.label_map, context)
         module, tokenizer, folder = _load(self.model)
         names = [str(module.config.id2label[i]) for i in range(module.config.num_labels)]
         positions = match_labels(names, schema.fields[0].classes, self.label_map)
@@ -66,29 +66,6 @@ class HuggingFace:
             max_length=self.max_length,
             device=context.device,
         )
-
-
-def match_labels(names: Sequence[str], classes: Sequence[str], label_map: Mapping[str, str]) -> IntArray:
-    """For each class of the data the position of the model's label.
-
-    Raises:
-        DataError: a class that no label of the model means; the message lists both sides.
-    """
-    plain = {_plain(label_map.get(name, name)): position for position, name in enumerate(names)}
-    missing = [name for name in classes if _plain(name) not in plain]
-    if missing:
-        guesses = {name: difflib.get_close_matches(name, names, n=1, cutoff=0.4) for name in missing}
-        near = "; ".join(f"{name!r} may be the model's {found[0]!r}" for name, found in guesses.items() if found)
-        raise DataError(
-            f"the model's labels are not those of the data. The data has {', '.join(classes[:50])}; the model has "
-            f"{', '.join(names[:50])}. Without a label: {', '.join(missing[:50])}. "
-            f"{near + '. ' if near else ''}Name the pairs in teacher.label_map."
-        )
-    return np.array([plain[_plain(name)] for name in classes], np.int64)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_\-]+", " ", name).strip().casefold()
 
 
 def _load(model: str) -> tuple[Any, Any, Path]:

@@ -9,41 +9,25 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from potstill.data.views import Views, may_flip
 from potstill.errors import ConfigurationError, TeacherUnavailableError
 from potstill.files import digest_file
-from potstill.runtime.preprocess import LogMel, Pixels
-from potstill.students.base import Student, StudentContext, StudentOutput
-from potstill.students.senses import sense
+from potstill.students.base import Student
 from potstill.teachers.base import TeacherContext, check_least
 from potstill.teachers.fit import fit, settled_numerics, usual_threads
-from potstill.teachers.huggingface import match_labels
+from potstill.teachers.foreign import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Chosen,
+    check_single_answer,
+    match_labels,
+    own_preprocessor,
+)
 from potstill.teachers.trained import TrainedTeacher
 from potstill.training.batches import steps_per_epoch
 from potstill.training.loop import Plan
-from potstill.types import IntArray
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-class Chosen(nn.Module):
-    """A foreign network with its outputs put into the order of the data's classes; others are left out."""
-
-    positions: Tensor
-
-    def __init__(self, module: nn.Module, positions: IntArray) -> None:
-        super().__init__()
-        self.module = module
-        self.register_buffer("positions", torch.from_numpy(positions).long())
-
-    def forward(self, pixels: Tensor) -> StudentOutput:
-        """Pixels B x channels x H x W."""
-        said = self.module(pixels)
-        logits_BC = getattr(said, "logits", said).index_select(1, self.positions)
-        return StudentOutput(logits_BC, logits_BC)
 
 
 @final
@@ -108,13 +92,10 @@ class Module:
             TeacherUnavailableError: the file or the function is not there, or it fails.
             DataError: its classes are not those of the data.
         """
-        schema = context.schema
-        if len(schema.fields) != 1 or schema.fields[0].multi:
-            raise ConfigurationError("a module answers one field with one class; this data has another form")
-        names = self.classes or schema.fields[0].classes
-        positions = match_labels(names, schema.fields[0].classes, self.label_map)
-        wrapped = Chosen(self._made(), positions)
-        student = Student(module=wrapped, preprocessor=self._preprocessor(context), schema=schema)
+        classes = check_single_answer("module", context)
+        wrapped = Chosen(self._made(), match_labels(self.classes or classes, classes, self.label_map))
+        preprocessor = own_preprocessor(context, size=self.size, mean=self.mean, std=self.std, num_mels=self.num_mels)
+        student = Student(module=wrapped, preprocessor=preprocessor, schema=context.schema)
         self._try(student, context)
         numerics = settled_numerics(context.folder, self.precision, student, context.labelled.inputs, context.device)
         if self.num_epochs:
@@ -161,23 +142,6 @@ class Module:
                 f"{self.file}:{self.factory} returned a {type(made).__name__}; expected a torch.nn.Module"
             )
         return made.eval()
-
-    def _preprocessor(self, context: TeacherContext) -> Pixels | LogMel:
-        start = StudentContext(
-            schema=context.schema,
-            transfer_inputs=context.labelled.inputs,
-            encoder=None,
-            seed=context.seed,
-            sample_rate=context.sample_rate,
-        )
-        found, (channels, height, width) = sense(start, size=self.size, num_mels=self.num_mels)
-        if isinstance(found, LogMel):
-            return found
-        if channels != len(self.mean):
-            raise ConfigurationError(
-                f"the pictures have {channels} channels, and teacher.mean has {len(self.mean)} numbers; give one each"
-            )
-        return Pixels(height=height, width=width, channels=channels, scale=found.scale, mean=self.mean, std=self.std)
 
     def _try(self, student: Student, context: TeacherContext) -> None:
         try:

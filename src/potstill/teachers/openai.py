@@ -11,11 +11,13 @@ from typing import Any, Literal, final
 
 import numpy as np
 
+from potstill.data.rows import row_digest
 from potstill.errors import ConfigurationError
 from potstill.files import digest
 from potstill.signals.budget import Budget, Meter
 from potstill.teachers.base import TeacherContext
 from potstill.teachers.openai_client import BadReplyError, Client
+from potstill.teachers.openai_content import content_of, expected_input_tokens, name_of
 from potstill.teachers.openai_request import (
     CHARACTERS_PER_TOKEN,
     RefusedError,
@@ -33,7 +35,9 @@ REPLY_TOKENS = 12
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenAI:
-    """Asks for each row with the labels as an enumeration in a JSON schema.
+    """Asks for each row with the labels as an enumeration in a JSON schema; pictures and sounds go along as parts.
+
+    It is asked about the rows themselves alone: views of them would each cost a call.
 
     Attributes:
         model: its name at the server.
@@ -51,6 +55,7 @@ class OpenAI:
         minimum_accuracy: on dev, below which nothing is distilled; None asks only for more than the largest class.
     """
 
+    sees_views = False
     kind: Literal["openai"] = "openai"
     model: str
     base_url: str
@@ -86,21 +91,24 @@ class OpenAI:
             timeout_s=self.timeout_s,
             max_attempts=self.max_attempts,
         )
-        return OpenAITeacher(self, context.schema, client)
+        examples = [*context.labelled.inputs[:1], *context.unlabelled.inputs[:1]]
+        what = name_of(examples[0]) if examples else "text"
+        return OpenAITeacher(self, context.schema, client, what, context.sample_rate)
 
     def forecast(self, inputs: Sequence[Input], schema: LabelSchema) -> dict[str, Any]:
         """Calls, tokens and cost for distinct inputs, at 3 characters a token and without retries."""
-        distinct = set(map(str, inputs))
-        tokens = [self.expected_tokens(text, schema) for text in distinct]
+        distinct = {row_digest(value): value for value in inputs}
+        tokens = [self.expected_tokens(value, schema) for value in distinct.values()]
         num_input, num_output = sum(t[0] for t in tokens), sum(t[1] for t in tokens)
         return {"calls": len(distinct), "tokens": num_input + num_output, "cost": self.price(num_input, num_output)}
 
-    def expected_tokens(self, text: str, schema: LabelSchema) -> tuple[int, int]:
+    def expected_tokens(self, value: Input, schema: LabelSchema, sample_rate: int = 16_000) -> tuple[int, int]:
         """Input and output tokens of one call, about."""
-        prompt = self.instructions or default_instructions(schema)
+        prompt = self.instructions or default_instructions(schema, name_of(value))
         # The schema travels with the prompt and names every class once more.
-        characters = len(prompt) * 2 + len(text)
-        return characters // CHARACTERS_PER_TOKEN + 20, REPLY_TOKENS * len(schema.fields)
+        around = len(prompt) * 2 // CHARACTERS_PER_TOKEN + 20
+        content = expected_input_tokens(value, sample_rate, CHARACTERS_PER_TOKEN)
+        return around + content, REPLY_TOKENS * len(schema.fields)
 
     def price(self, num_input: int, num_output: int) -> float:
         """Money for so many tokens."""
@@ -110,12 +118,13 @@ class OpenAI:
 class OpenAITeacher:
     """Asks with bounded concurrency, and yields each answer as it comes."""
 
-    def __init__(self, spec: OpenAI, schema: LabelSchema, client: Client) -> None:
+    def __init__(self, spec: OpenAI, schema: LabelSchema, client: Client, what: str, sample_rate: int) -> None:
         self.schema = schema
         self.num_parameters = None
         self._spec = spec
         self._client = client
-        self._instructions = spec.instructions or default_instructions(schema)
+        self._sample_rate = sample_rate
+        self._instructions = spec.instructions or default_instructions(schema, what)
         self._meter = Meter(Budget(max_calls=spec.max_calls, max_tokens=spec.max_tokens, max_cost=spec.max_cost))
 
     def identity(self) -> dict[str, Any]:
@@ -144,7 +153,7 @@ class OpenAITeacher:
                         position = next(waiting, None)
                         if position is None:
                             break
-                        running.add(threads.submit(self._one, pool, str(inputs[position]), position, stop))
+                        running.add(threads.submit(self._one, pool, inputs[position], position, stop))
                     if not running:
                         break
                     done, running = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
@@ -160,8 +169,8 @@ class OpenAITeacher:
             if failure is not None:
                 raise failure
 
-    def _one(self, pool: Any, text: str, position: int, stop: threading.Event) -> Answers:
-        expected = self._spec.expected_tokens(text, self.schema)
+    def _one(self, pool: Any, value: Input, position: int, stop: threading.Event) -> Answers:
+        expected = self._spec.expected_tokens(value, self.schema, self._sample_rate)
         reserved = (sum(expected), self._spec.price(*expected))
         calls = 1
         self._meter.reserve(*reserved)
@@ -171,7 +180,8 @@ class OpenAITeacher:
             self._meter.reserve(0, 0.0)
             calls += 1
 
-        body = request_body(self._spec.model, self._instructions, text, self.schema)
+        content = content_of(value, self._sample_rate)
+        body = request_body(self._spec.model, self._instructions, content, self.schema)
         logits_1C = np.zeros((1, self.schema.num_logits), np.float32)
         refused: dict[int, str] = {}
         tokens = expected

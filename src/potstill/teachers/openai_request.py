@@ -33,17 +33,24 @@ class Reply:
     num_output_tokens: int
 
 
-def default_instructions(schema: LabelSchema) -> str:
-    """The system prompt, from the names of fields and classes alone."""
-    parts = ["Classify the user's text. Reply with JSON only."]
+def default_instructions(schema: LabelSchema, what: str = "text") -> str:
+    """The system prompt, from the names of fields and classes alone; `what` is `text`, `picture` or `sound`."""
+    parts = [f"Classify the user's {what}. Reply with JSON only."]
     for field in schema.fields:
         how = "all that apply of" if field.multi else "exactly one of"
         parts.append(f"`{field.name}` is {how}: {', '.join(field.classes)}.")
     return " ".join(parts)
 
 
-def request_body(model: str, instructions: str, text: str, schema: LabelSchema) -> dict[str, Any]:
-    """The body of one chat completion; the labels are an enumeration of its JSON schema."""
+def request_body(model: str, instructions: str, content: Any, schema: LabelSchema) -> dict[str, Any]:
+    """The body of one chat completion; the labels are an enumeration of its JSON schema.
+
+    Args:
+        model: its name at the server.
+        instructions: the system prompt.
+        content: of the user's message: a text, or parts such as `openai_content.content_of` makes.
+        schema: of the answer.
+    """
     properties = {field.name: _property(field) for field in schema.fields}
     form = {
         "type": "object",
@@ -53,7 +60,7 @@ def request_body(model: str, instructions: str, text: str, schema: LabelSchema) 
     }
     return {
         "model": model,
-        "messages": [{"role": "system", "content": instructions}, {"role": "user", "content": text}],
+        "messages": [{"role": "system", "content": instructions}, {"role": "user", "content": content}],
         "temperature": 0,
         "seed": 0,
         "logprobs": True,

@@ -24,7 +24,7 @@ UNRECORDED = "no recorded answer"
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
-    """Reads a label, or a number for each class, from columns of the data.
+    """Reads a label, or a number for each class, from columns of the data; of views of a row nothing is recorded.
 
     Attributes:
         label_column: column with the teacher's label.
@@ -34,6 +34,7 @@ class Recorded:
         minimum_accuracy: on dev, below which nothing is distilled; None asks only for more than the largest class.
     """
 
+    sees_views = False
     kind: Literal["recorded"] = "recorded"
     label_column: str = ""
     probability_prefix: str = ""

@@ -1,12 +1,13 @@
 """Files of pictures and sounds as arrays, the same way in training and on a device."""
 
-from potstill.runtime.media.pictures import PICTURE_SUFFIXES, WORKING_SIDE, read_picture, resized
+from potstill.runtime.media.pictures import PICTURE_SUFFIXES, WORKING_SIDE, picture_file, read_picture, resized
 from potstill.runtime.media.sounds import SOUND_SUFFIXES, read_sound, sound_rate
 
 __all__ = [
     "PICTURE_SUFFIXES",
     "SOUND_SUFFIXES",
     "WORKING_SIDE",
+    "picture_file",
     "read_picture",
     "read_sound",
     "resized",
