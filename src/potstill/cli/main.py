@@ -22,6 +22,7 @@ COMMANDS = {
     "init": "write a commented recipe for given data",
     "evaluate": "measure a bundle on labelled data",
     "predict": "predict with a bundle",
+    "listen": "answer what is said in a file or into a microphone",
     "report": "write the report of a run again, in another language",
     "export": "write the bundle of a run in another precision",
     "store": "list, verify and clean the kept answers of teachers",
