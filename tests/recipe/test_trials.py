@@ -2,7 +2,7 @@
 
 import pytest
 
-from potstill.recipe.trials import control_trials, defaults, optimizer_of, rate_factor, student_trials
+from potstill.recipe.trials import control_trials, defaults, student_trials, way_of
 from potstill.training import Training
 
 
@@ -19,12 +19,12 @@ def test_student_and_control_get_as_many_different_trials(num_trials, is_linear)
 
 def test_a_linear_model_tries_rates_and_keeps_its_plain_loss():
     training = Training(num_trials=4)
-    base = defaults(training, num_labelled=100, num_unlabelled=0, rate_factor=rate_factor("linear"))
+    base = defaults(training, num_labelled=100, num_unlabelled=0, rate_factor=way_of("linear").rate_factor)
     trials = control_trials(training, base, 600, is_linear=True)
     assert len({trial.learning_rate for trial in trials}) == 3
     assert {(trial.label_smoothing, trial.augmentation) for trial in trials} == {(0.0, 0.0)}
 
 
 def test_tables_of_rare_features_learn_by_plain_gradients():
-    assert optimizer_of("linear") == "sgd"
-    assert optimizer_of("cnn") == optimizer_of("encoder") == "adamw"
+    assert way_of("linear").optimizer == way_of("resnet").optimizer == "sgd"
+    assert way_of("cnn").optimizer == way_of("encoder").optimizer == "adamw"

@@ -5,7 +5,7 @@ import torch
 from potstill.errors import ConfigurationError
 from potstill.exporters.bundle import BundleFacts, make_bundle, trace
 from potstill.exporters.onnx import quantize
-from potstill.students import Cnn, DsCnn, Encoder, Linear, PixelCnn, ResNet, Static, StudentContext
+from potstill.students import BcResNet, Cnn, DsCnn, Encoder, Linear, PixelCnn, ResNet, Static, StudentContext
 from potstill.students.wordpiece import find_encoder
 from potstill.testing import check_exporter, check_student
 from potstill.types import Field, LabelSchema
@@ -25,11 +25,12 @@ BUILDERS = {
     "pixel_cnn": PixelCnn(filters=4, hidden=16),
     "resnet": ResNet(width=8),
     "ds_cnn": DsCnn(width=16, num_blocks=3),
+    "bc_resnet": BcResNet(width=8, num_blocks=1),
 }
 
 
 def inputs_of(kind):
-    return {"pixel_cnn": PICTURES, "resnet": PHOTOGRAPHS, "ds_cnn": SOUNDS}.get(kind, TEXTS)
+    return {"pixel_cnn": PICTURES, "resnet": PHOTOGRAPHS, "ds_cnn": SOUNDS, "bc_resnet": SOUNDS}.get(kind, TEXTS)
 
 
 def context(kind, encoder_folder, **changes):

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "huggingface:MODEL, FILE.py:FACTORY, FILE.onnx",
     )
     parser.add_argument(
-        "--student", default="", help="cnn, static, linear, encoder, resnet, ds_cnn; chosen when left out"
+        "--student", default="", help="cnn, static, linear, encoder, resnet, ds_cnn, bc_resnet; chosen when left out"
     )
     parser.add_argument("--budget", default="", metavar="size=5MB,latency=1ms", help="limits that choose the student")
     parser.add_argument("--seeds", type=int, default=0, help="train student and control as pairs with so many seeds")

@@ -22,7 +22,7 @@ from potstill.losses import (
     Loss,
 )
 from potstill.recipe.stages import stage
-from potstill.recipe.trials import is_better, optimizer_of
+from potstill.recipe.trials import is_better, way_of
 from potstill.recipe.weighting import row_weights
 from potstill.students.base import Student, StudentBuilder, StudentContext, encoded_logits
 from potstill.training.device import Numerics
@@ -30,6 +30,9 @@ from potstill.training.loop import DivergedError, Plan, TrainingState, train
 from potstill.training.settings import Training, Trial
 from potstill.training.task import DistillationTask, Term, TransferSet, ViewedInputs, encode_rows
 from potstill.types import FloatArray, Input, IntArray, Progress
+
+# Evaluations without a better NLL on dev that end the training of a network for texts.
+USUAL_PATIENCE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,11 @@ class Ground:
     device: str
     progress: Progress
     class_weights: FloatArray | None = None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the inputs are texts."""
+        return isinstance(self.context.transfer_inputs[0], str)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,16 +244,15 @@ def terms(trial: Trial, training: Training) -> list[Term]:
 
 def _plan(trial: Trial, builder: StudentBuilder, ground: Ground, seed: int) -> Plan:
     training = ground.training
-    optimizer = optimizer_of(builder.kind)
+    way = way_of(builder.kind)
     return Plan(
-        optimizer=optimizer,
+        optimizer=way.optimizer,
         num_steps=trial.num_steps,
         batch_size=training.batch_size,
         learning_rate=trial.learning_rate,
-        # Decay multiplied by a plain gradient's large rate would forget faster than it learns.
-        weight_decay=training.weight_decay if optimizer == "adamw" else 0.0,
+        weight_decay=training.weight_decay if way.weight_decay is None else way.weight_decay,
         evaluate_every=max(1, trial.num_steps // 20),
-        patience=training.patience,
+        patience=training.patience or (USUAL_PATIENCE if ground.is_text else None),
         precision=ground.numerics.precision,
         channels_last=ground.numerics.channels_last,
         seed=seed,

@@ -14,7 +14,7 @@ from potstill.files import digest
 from potstill.recipe.contest import Ground, Lesson, TrialResult, hold_contest, run_trial
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.teaching import Teaching
-from potstill.recipe.trials import control_trials, count_steps, defaults, rate_factor, student_trials
+from potstill.recipe.trials import control_trials, count_steps, defaults, student_trials, way_of
 from potstill.recipe.weighting import class_weights
 from potstill.students import Linear, StudentBuilder, StudentContext
 from potstill.teachers import Encoder
@@ -183,7 +183,7 @@ def trial_lists(recipe: Recipe, teaching: Teaching, builder: StudentBuilder) -> 
         num_labelled=num_labelled,
         num_unlabelled=num_rows - num_labelled,
         is_text=isinstance(teaching.control.inputs[0], str),
-        rate_factor=rate_factor(builder.kind),
+        rate_factor=way_of(builder.kind).rate_factor,
     )
     num_steps = count_steps(recipe.training, base.num_epochs, num_rows)
     return student_trials(recipe.training, base, num_steps), control_trials(
