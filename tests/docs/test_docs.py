@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.media import beeps, file_of, pictures, wav_of
 from tests.toys import sentences
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,3 +66,12 @@ def write_rows(folder):
     write("train.csv", sentences(240))
     write("test.csv", sentences(80, seed=1))
     write("more.csv", sentences(300, seed=2), labelled=False)
+    for i, (array, label) in enumerate(pictures(90)):
+        (folder / "pictures" / label).mkdir(parents=True, exist_ok=True)
+        (folder / "pictures" / label / f"{i // 3}.png").write_bytes(file_of(array))
+    (folder / "sounds").mkdir()
+    lines = ["audio,label,speaker"]
+    for i, (samples, label, speaker) in enumerate(beeps(90)):
+        (folder / "sounds" / f"{i}.wav").write_bytes(wav_of(samples))
+        lines.append(f"sounds/{i}.wav,{label},{speaker}")
+    (folder / "sounds.csv").write_text("\n".join(lines) + "\n", "utf-8")
