@@ -4,6 +4,7 @@ import pytest
 
 from potstill.cli.main import main
 from potstill.recipe.load import load_recipe
+from tests.media import file_of, pictures
 
 
 @pytest.fixture
@@ -27,6 +28,24 @@ def test_named_columns_are_kept(folder):
     assert main(["init", "train.csv", "--text", "mood", "--label", "sentence"]) == 0
     data = load_recipe(folder / "recipe.yaml").data
     assert (data.text, data.label) == ("mood", ("sentence",))
+
+
+def test_a_folder_of_pictures(folder, capsys):
+    for i, (array, label) in enumerate(pictures(12)):
+        (folder / "seen" / label).mkdir(parents=True, exist_ok=True)
+        (folder / "seen" / label / f"{i}.png").write_bytes(file_of(array))
+    assert main(["init", "seen", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["image"] == "image"
+    data = load_recipe(folder / "recipe.yaml").data
+    assert (data.train, data.image, data.text, data.label) == (str(folder / "seen"), "image", "", ("label",))
+
+
+def test_names_of_files_are_not_taken_for_texts(folder, capsys):
+    (folder / "sounds.csv").write_text("clip,label\n" + "".join(f"a/{i}.wav,{'ab'[i % 2]}\n" for i in range(20)))
+    assert main(["init", "sounds.csv"]) == 6
+    assert "--audio clip" in capsys.readouterr().err
+    assert main(["init", "sounds.csv", "--audio", "clip"]) == 0
+    assert load_recipe(folder / "recipe.yaml").data.audio == "clip"
 
 
 @pytest.mark.parametrize("out", ["recipe.yaml", "sub/deep/recipe.yaml", "../recipe.yaml"])

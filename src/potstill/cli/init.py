@@ -14,13 +14,14 @@ from potstill.errors import ConfigurationError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `init`."""
-    parser.add_argument("source", help="labelled rows: CSV, TSV, JSONL or Parquet")
+    parser.add_argument("source", help="labelled rows: CSV, TSV, JSONL, Parquet, or a folder of files")
     add_data_arguments(parser)
     parser.add_argument("--out", type=Path, default=Path("recipe.yaml"), help="file to write")
 
 
 def main(args: argparse.Namespace) -> Result:
     """Guesses the columns, and writes the recipe unless there is one."""
+    from potstill.data.folders import read_folder
     from potstill.data.guess import guess_label, guess_text
     from potstill.data.readers import read_table
     from potstill.files import write_atomic
@@ -30,15 +31,17 @@ def main(args: argparse.Namespace) -> Result:
     if args.out.exists():
         raise ConfigurationError(f"{args.out} is there already and was not touched. Name another file with --out.")
     recipe = build_recipe(recipe_values(args))
-    table = read_table(Path(args.source))
-    text = recipe.data.text or guess_text(table, taken=recipe.data.label)
-    label = recipe.data.label or (guess_label(table, text),)
+    source = Path(args.source)
+    table = read_folder(source) if source.is_dir() else read_table(source)
+    is_text = recipe.data.modality == "text"
+    column = recipe.data.column or guess_text(table, taken=recipe.data.label)
+    label = recipe.data.label or (guess_label(table, column),)
     data = replace(
         recipe.data,
         train=_seen_from(args.out.parent, recipe.data.train),
         test=_seen_from(args.out.parent, recipe.data.test),
         unlabelled=_seen_from(args.out.parent, recipe.data.unlabelled),
-        text=text,
+        text=column if is_text else "",
         label=label,
     )
     try:
@@ -47,9 +50,10 @@ def main(args: argparse.Namespace) -> Result:
         raise ConfigurationError(
             f"{args.out} can't be written: {error.strerror}. Name another file with --out."
         ) from error
+    kind, labels = recipe.data.modality, ", ".join(map(repr, label))
     return Result(
-        {"recipe": str(args.out), "text": text, "label": list(label)},
-        f"wrote {args.out} (text: {text!r}, label: {', '.join(map(repr, label))})\nnext: potstill check {args.out}",
+        {"recipe": str(args.out), kind: column, "label": list(label)},
+        f"wrote {args.out} ({kind}: {column!r}, label: {labels})\nnext: potstill check {args.out}",
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from potstill.data.table import Table
 from potstill.errors import DataError
+from potstill.runtime.media import PICTURE_SUFFIXES, SOUND_SUFFIXES
 
 TEXT_NAMES = (
     "text", "sentence", "utterance", "query", "question", "message", "content", "input", "prompt", "document", "review",
@@ -24,12 +25,18 @@ def guess_text(table: Table, taken: Sequence[str] = ()) -> str:
     """The column of that name, else the one with the longest texts.
 
     Raises:
-        DataError: no column holds texts.
+        DataError: no column holds texts, or one names files of pictures or sounds.
     """
     free = [name for name in table.columns if name not in taken]
     named = _by_name(free, TEXT_NAMES)
     if named:
         return named
+    for name in free:
+        if kind := _names_files(table.columns[name][:SAMPLE]):
+            raise DataError(
+                f"column {name!r} of {table.source} names {kind} files, which would be read as texts. Say --{kind} "
+                f"{name} to read the files, or name the column with texts by --text."
+            )
     lengths = {name: _mean_length(table.columns[name][:SAMPLE]) for name in free}
     best = max(free, key=lambda name: lengths[name], default=None)
     if best is None or lengths[best] == 0:
@@ -58,6 +65,15 @@ def guess_label(table: Table, text: str) -> str:
             f"{', '.join(map(repr, table.columns))}. Name it with --label."
         )
     return best
+
+
+def _names_files(values: Sequence[Any]) -> str:
+    """`image` or `audio` where all values end like names of such files, else nothing."""
+    texts = [value.lower() for value in values if isinstance(value, str)]
+    for kind, suffixes in (("image", PICTURE_SUFFIXES), ("audio", SOUND_SUFFIXES)):
+        if texts and all(text.endswith(suffixes) for text in texts):
+            return kind
+    return ""
 
 
 def _by_name(columns: Sequence[str], names: Sequence[str]) -> str | None:
