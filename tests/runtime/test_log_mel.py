@@ -1,5 +1,7 @@
 """The log-mel front end against a plain reading of its definition in float64."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,17 @@ def test_shapes_and_scaling():
     assert np.allclose(batch[0, 0] * 2.0 - 3.0, encoded[0], atol=1e-4)
 
 
+def test_a_sound_is_counted_from_its_loudest():
+    relative = replace(MEL, dynamic_range=4.0)
+    sound = beeps(1)[0][0]
+    (found,), (raw,) = relative.encode([sound]), MEL.encode([sound])
+    assert (found.max(), found.min()) == (0.0, -4.0)
+    assert np.allclose(found, np.maximum(raw - raw.max(), -4.0))
+    (softer,) = relative.encode([sound * np.float32(0.5)])
+    assert np.abs(softer - found).max() < 0.05
+    assert (relative.encode([np.zeros(10, np.float32)])[0] == 0).all()
+
+
 def test_each_sound_is_encoded_for_itself():
     sounds = [row[0] for row in beeps(4)]
     alone = [MEL.encode([value])[0] for value in sounds]
@@ -71,7 +84,9 @@ def test_a_manifest_brings_it_back():
     assert KINDS["log_mel"].from_entry(entry, {}) == MEL
 
 
-@pytest.mark.parametrize("change", [{"window": 0}, {"hop": -1}, {"num_mels": 10**6}, {"rate": 1}, {"std": 0.0}])
+@pytest.mark.parametrize(
+    "change", [{"window": 0}, {"hop": -1}, {"num_mels": 10**6}, {"rate": 1}, {"std": 0.0}, {"dynamic_range": -1}]
+)
 def test_a_hostile_manifest_is_refused(change):
     with pytest.raises(ValueError, match="of a log-mel spectrum"):
         LogMel.from_entry({**MEL.to_json(), **change}, {})

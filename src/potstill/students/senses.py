@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from potstill.types import Input
 # Statistics over this many inputs are as good as over all.
 SAMPLE = 2000
 LARGEST_NATIVE = 64
+# About 40 dB: what lies further below the loudest of an utterance is the room, and rooms differ.
+DYNAMIC_RANGE = 9.0
 
 
 def sense(
@@ -68,14 +71,13 @@ def _log_mel(sample: Sequence[Input], rate: int, num_mels: int) -> LogMel:
     lengths = np.array([len(value) for value in sample])
     seconds = float(np.ceil(np.quantile(lengths, 0.95) / rate * 10 - 1e-9) / 10)
     window, hop = round(0.025 * rate), round(0.010 * rate)
-    plain = LogMel(rate=rate, seconds=max(seconds, 0.1), window=window, hop=hop, num_mels=num_mels)
-    values = np.stack(plain.encode(list(sample[:500])))
-    return LogMel(
+    plain = LogMel(
         rate=rate,
-        seconds=plain.seconds,
+        seconds=max(seconds, 0.1),
         window=window,
         hop=hop,
         num_mels=num_mels,
-        mean=float(values.mean()),
-        std=max(float(values.std()), 1e-3),
+        dynamic_range=DYNAMIC_RANGE,
     )
+    values = np.stack(plain.encode(list(sample[:500])))
+    return replace(plain, mean=float(values.mean()), std=max(float(values.std()), 1e-3))

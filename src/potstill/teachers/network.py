@@ -24,13 +24,14 @@ class Network:
     """A larger network than the student's, trained on the labelled rows with a new view in every epoch.
 
     Attributes:
-        depth: convolutions along the way, 6 n + 2.
-        width: filters of the first stage.
+        depth: convolutions along the way, 6 n + 2; None takes 20 for pictures and 14 for sounds.
+        width: filters of the first stage; None takes 32 for pictures and 16 for sounds, whose spectra are larger.
         size: side that pictures are brought to; 0 keeps small ones as they are and brings others to 64.
         num_mels: bands of a sound.
-        num_epochs: passes over the labelled rows; None takes about 600,000 rows' worth, at least 10 and at most 60.
+        num_epochs: passes over the labelled rows; None takes about 600,000 pictures' or 40,000 sounds' worth, at least
+            10 and at most 60.
         batch_size: rows a step.
-        learning_rate: peak.
+        learning_rate: peak, with Nesterov momentum.
         dropout: share of features dropped.
         flip: whether pictures are also shown mirrored; `auto` does so with colour pictures.
         precision: `auto` times fp32 and bf16 once and takes the faster.
@@ -40,13 +41,13 @@ class Network:
     """
 
     kind: Literal["network"] = "network"
-    depth: int = 20
-    width: int = 32
+    depth: int | None = None
+    width: int | None = None
     size: int = 0
     num_mels: int = 40
     num_epochs: int | None = None
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 0.1
     dropout: float = 0.1
     flip: Literal["auto", "yes", "no"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -55,7 +56,7 @@ class Network:
 
     def __post_init__(self) -> None:
         check_least(num_epochs=(self.num_epochs, 1), batch_size=(self.batch_size, 2), num_threads=(self.num_threads, 0))
-        self._builder()
+        self._builder(is_sound=False)
 
     def config(self) -> dict[str, Any]:
         """All options."""
@@ -70,9 +71,11 @@ class Network:
             seed=context.seed,
             sample_rate=context.sample_rate,
         )
-        student = self._builder().build(start, dropout=self.dropout)
+        first = context.labelled.inputs[0]
+        is_sound = not isinstance(first, str) and first.ndim == 1
+        student = self._builder(is_sound=is_sound).build(start, dropout=self.dropout)
         numerics = settled_numerics(context.folder, self.precision, student, context.labelled.inputs, context.device)
-        plan = self._plan(len(context.labelled), numerics, context.seed)
+        plan = self._plan(len(context.labelled), numerics, context.seed, is_sound=is_sound)
         views = Views(
             # One more than there are epochs, so that no view comes twice.
             num_views=1 + plan.num_steps // plan.evaluate_every,
@@ -83,16 +86,20 @@ class Network:
         fit(student, plan, context, views=views)
         return TrainedTeacher(student=student, precision=numerics.precision, device=context.device)
 
-    def _builder(self) -> ResNet:
-        return ResNet(depth=self.depth, width=self.width, size=self.size, num_mels=self.num_mels)
+    def _builder(self, *, is_sound: bool) -> ResNet:
+        depth, width = (14, 16) if is_sound else (20, 32)
+        return ResNet(depth=self.depth or depth, width=self.width or width, size=self.size, num_mels=self.num_mels)
 
-    def _plan(self, num_rows: int, numerics: Numerics, seed: int) -> Plan:
-        num_epochs = self.num_epochs or int(np.clip(round(600_000 / max(num_rows, 1)), 10, 60))
+    def _plan(self, num_rows: int, numerics: Numerics, seed: int, *, is_sound: bool) -> Plan:
+        worth = 40_000 if is_sound else 600_000
+        num_epochs = self.num_epochs or int(np.clip(round(worth / max(num_rows, 1)), 10, 60))
         per_epoch = steps_per_epoch(num_rows, self.batch_size)
         return Plan(
             num_steps=num_epochs * per_epoch,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
+            optimizer="sgd",
+            weight_decay=5e-4,
             evaluate_every=per_epoch,
             precision=numerics.precision,
             channels_last=numerics.channels_last,

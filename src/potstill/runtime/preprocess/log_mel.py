@@ -22,7 +22,7 @@ FLOOR = 1e-6
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogMel:
-    """Natural logarithm of mel-filtered power spectra, (value - mean) / std.
+    """Natural logarithm of mel-filtered power spectra, counted from the loudest, (value - mean) / std.
 
     Frames are Hann-windowed (periodic) and stand at `hop` samples from the first sample on, without padding at the
     ends; filters are Slaney's triangles of equal area on the HTK mel scale (O'Shaughnessy 1987), as in
@@ -36,8 +36,11 @@ class LogMel:
         hop: samples from frame to frame.
         num_mels: bands between `low` and half the rate.
         low: lowest frequency in Hz.
-        mean: of the log-mel values.
-        std: of the log-mel values.
+        mean: of the values.
+        std: of the values.
+        dynamic_range: in nats; values are counted from the loudest of their sound, and what lies further below it than
+            this is raised to it, so that a quiet voice and a loud one in quiet and loud rooms look alike. 0 keeps
+            levels as they are.
     """
 
     rate: int
@@ -48,6 +51,7 @@ class LogMel:
     low: float = 20.0
     mean: float = 0.0
     std: float = 1.0
+    dynamic_range: float = 0.0
     kind: Literal["log_mel"] = field(default="log_mel")
 
     @property
@@ -93,11 +97,14 @@ class LogMel:
             low=float(entry["low"]),
             mean=float(entry["mean"]),
             std=float(entry["std"]),
+            dynamic_range=float(entry["dynamic_range"]),
         )
         if not (1 <= found.window <= 1 << 16 and 1 <= found.hop <= 1 << 16 and 1 <= found.num_mels <= 512):
             raise ValueError("window, hop and num_mels of a log-mel spectrum")
         if not (1000 <= found.rate <= 384_000 and 0 < found.seconds <= 600 and found.std > 0):
             raise ValueError("rate, seconds and std of a log-mel spectrum")
+        if not 0 <= found.dynamic_range <= 1000:
+            raise ValueError("dynamic range of a log-mel spectrum")
         return found
 
     def spectrum(self, samples_S: FloatArray) -> FloatArray:
@@ -115,7 +122,10 @@ class LogMel:
             raise DataError(
                 f"input {position} is {came}; this model reads sounds: one axis of float samples at {self.rate} Hz"
             )
-        return np.ascontiguousarray(self.spectrum(fitted(value, self.num_samples)).T)
+        values_MT = self.spectrum(fitted(value, self.num_samples)).T
+        if self.dynamic_range:
+            values_MT = np.maximum(values_MT - values_MT.max(), -self.dynamic_range)
+        return np.ascontiguousarray(values_MT, np.float32)
 
 
 def fitted(samples: FloatArray, length: int) -> FloatArray:
