@@ -5,8 +5,9 @@ import pytest
 from potstill.data import DataOptions
 from potstill.recipe import Recipe
 from potstill.recipe.forecast import forecast
-from potstill.teachers import Encoder, OpenAI
+from potstill.teachers import Encoder, Network, OpenAI, Recorded
 from potstill.training import Training
+from tests.media import file_of, pictures
 from tests.toys import sentences
 
 
@@ -41,3 +42,17 @@ def test_an_api_costs_calls_tokens_and_money(recipe):
     assert found.teacher_cost == pytest.approx(found.teacher_tokens / 1e6)
     assert f"{found.teacher_calls:,} calls" in found.text()
     assert forecast(recipe).teacher_calls == 0
+
+
+def test_views_are_counted_and_pictures_take_longer(tmp_path):
+    for i, (array, label) in enumerate(pictures(30)):
+        (tmp_path / label).mkdir(exist_ok=True)
+        (tmp_path / label / f"{i}.png").write_bytes(file_of(array))
+    recipe = Recipe(data=DataOptions(train=str(tmp_path), image="image"), teacher=Network(num_epochs=10))
+    found = forecast(recipe)
+    assert found.teacher_rows == 4 * sum(found.num_rows.values()) == 120
+    once = replace(recipe, training=Training(num_views=1))
+    assert forecast(once).teacher_rows == 30
+    recorded = replace(recipe, teacher=Recorded(label_column="label"))
+    assert forecast(recorded).teacher_rows == 30
+    assert forecast(replace(recipe, teacher=Network(num_epochs=60))).cpu_seconds > found.cpu_seconds

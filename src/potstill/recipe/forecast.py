@@ -6,16 +6,27 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from potstill.data import Data, load_data
-from potstill.data.rows import Rows
+from potstill.data.rows import Rows, row_digest
 from potstill.recipe.recipe import Recipe
+from potstill.recipe.teaching import USUAL_VIEWS
 from potstill.recipe.trials import count_steps, defaults
 from potstill.types import Input
 
 # Rows and steps per second of one thread, from the times that `python -m benchmarks.text banking-few` and `korean`
 # print beside their stages; `huggingface` is a third of the encoder's, for the larger models that people bring.
-TRAINED_ROWS_PER_S = {"encoder": 115.0, "scratch": 1300.0}
-ANSWERED_ROWS_PER_S = {"encoder": 370.0, "scratch": 5500.0, "huggingface": 120.0}
-STUDENT_STEPS_PER_S = 75.0
+# Pictures of 32 x 32 and sounds of a second likewise, from `python -m benchmarks.pictures` and `voice`; larger pictures
+# cost more in a teacher that keeps their size.
+TRAINED_ROWS_PER_S = {"encoder": 115.0, "scratch": 1300.0, "network": 190.0, "module": 300.0}
+ANSWERED_ROWS_PER_S = {
+    "encoder": 370.0,
+    "scratch": 5500.0,
+    "huggingface": 120.0,
+    "network": 600.0,
+    "module": 550.0,
+    "probe": 300.0,
+    "onnx": 300.0,
+}
+STUDENT_STEPS_PER_S = {"text": 75.0, "image": 22.0, "audio": 11.0}
 EXPORT_S = 30.0
 BYTES_PER_PARAMETER = 4
 ENCODER_PARAMETERS = 23_000_000
@@ -76,17 +87,25 @@ def forecast(recipe: Recipe) -> Forecast:
     inputs = [value for rows in parts.values() for value in rows.inputs]
     calls = _calls(recipe, data, inputs)
     is_refit = recipe.wants_refit(num_labelled=len(data.train), num_unlabelled=len(data.unlabelled))
-    teacher = _teacher_seconds(recipe, data.train, len(inputs))
+    num_views = 1
+    if data.options.modality != "text" and getattr(recipe.teacher, "sees_views", True):
+        num_views = recipe.training.num_views or USUAL_VIEWS
+    teacher = _teacher_seconds(recipe, data.train, num_views * len(inputs))
     is_encoder = recipe.teacher.kind == "encoder"
     parameters = ENCODER_PARAMETERS * BYTES_PER_PARAMETER if is_encoder else 0
     return Forecast(
         num_rows={name: len(rows) for name, rows in parts.items()},
-        teacher_rows=len(set(map(str, inputs))),
+        teacher_rows=num_views * len({row_digest(value) for value in inputs}),
         **calls,
         cpu_seconds=round((1 + is_refit) * teacher + _student_seconds(recipe, data, is_refit=is_refit), 1),
-        memory_bytes=600_000_000 + 5 * parameters + 2000 * len(inputs),
+        memory_bytes=600_000_000 + 5 * parameters + sum(map(_held_bytes, inputs)),
         disk_bytes=4 * parameters + 30_000_000,
     )
+
+
+def _held_bytes(value: Input) -> int:
+    """Of one input with its encoded form, about."""
+    return 2000 if isinstance(value, str) else 500 + 3 * value.nbytes
 
 
 def _calls(recipe: Recipe, data: Data, inputs: list[Input]) -> dict[str, Any]:
@@ -100,8 +119,9 @@ def _teacher_seconds(recipe: Recipe, train: Rows, num_inputs: int) -> float:
     num_folds = getattr(recipe.teacher, "num_folds", 1)
     seconds = num_folds * num_inputs / ANSWERED_ROWS_PER_S[kind] if kind in ANSWERED_ROWS_PER_S else 0.0
     if kind in TRAINED_ROWS_PER_S:
-        scale = {"encoder": 40_000, "scratch": 600_000}[kind]
-        low, high = {"encoder": (2, 15), "scratch": (5, 40)}[kind]
+        is_sound = kind == "network" and recipe.data.modality == "audio"
+        scale = {"encoder": 40_000, "scratch": 600_000, "network": 40_000 if is_sound else 600_000, "module": 0}[kind]
+        low, high = {"encoder": (2, 15), "scratch": (5, 40), "network": (10, 60), "module": (0, 0)}[kind]
         wished = getattr(recipe.teacher, "num_epochs", None)
         num_epochs = wished or min(max(round(scale / max(len(train), 1)), low), high)
         seconds += num_folds * num_epochs * len(train) / TRAINED_ROWS_PER_S[kind]
@@ -112,9 +132,12 @@ def _student_seconds(recipe: Recipe, data: Data, *, is_refit: bool) -> float:
     training = recipe.training
     num_labelled = len(data.train)
     num_rows = num_labelled + len(data.unlabelled)
-    base = defaults(training, num_labelled=num_labelled, num_unlabelled=num_rows - num_labelled)
-    num_contests = 2 + recipe.controls.baseline
+    modality = data.options.modality
+    is_text = modality == "text"
+    num_unlabelled = num_rows - num_labelled
+    base = defaults(training, num_labelled=num_labelled, num_unlabelled=num_unlabelled, is_text=is_text)
+    num_contests = 2 + (recipe.controls.baseline and is_text)
     # A refit trains the winners once more, and the best student on the other kind of label.
     num_trainings = num_contests * training.num_trials + is_refit * (num_contests + 1) + 2 * (recipe.num_seeds - 1)
     num_steps = count_steps(training, base.num_epochs, num_rows)
-    return num_trainings * num_steps / STUDENT_STEPS_PER_S + EXPORT_S
+    return num_trainings * num_steps / STUDENT_STEPS_PER_S[modality] + EXPORT_S

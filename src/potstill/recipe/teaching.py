@@ -24,6 +24,8 @@ from potstill.teachers.trained import TrainedTeacher
 from potstill.training.task import ViewedInputs
 from potstill.types import UNLABELLED, FloatArray, Input, IntArray, LabelSchema, Progress, Teacher
 
+USUAL_VIEWS = 4
+
 
 @dataclass(frozen=True, kw_only=True)
 class Teaching:
@@ -184,7 +186,7 @@ def _prepare(recipe: Recipe, data: Data, store: Store, device: str, progress: Pr
 
 def _views(recipe: Recipe, data: Data, inputs: Sequence[Input]) -> Views | None:
     """Views of pictures and sounds, of a seed of their own: another run on the same rows then finds them answered."""
-    num_views = recipe.training.num_views or 4
+    num_views = recipe.training.num_views or USUAL_VIEWS
     if data.options.modality == "text" or num_views == 1:
         return None
     if recipe.training.mix != "none" and not getattr(recipe.teacher, "sees_views", True):

@@ -18,6 +18,10 @@ from potstill.training.device import Numerics
 from potstill.training.loop import Plan
 
 
+# Fewer steps than this teach nothing, however few the rows are.
+LEAST_STEPS = 300
+
+
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Network:
@@ -94,8 +98,11 @@ class Network:
         worth = 40_000 if is_sound else 600_000
         num_epochs = self.num_epochs or int(np.clip(round(worth / max(num_rows, 1)), 10, 60))
         per_epoch = steps_per_epoch(num_rows, self.batch_size)
+        num_steps = num_epochs * per_epoch
+        if self.num_epochs is None:
+            num_steps = max(num_steps, LEAST_STEPS)
         return Plan(
-            num_steps=num_epochs * per_epoch,
+            num_steps=num_steps,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             optimizer="sgd",
