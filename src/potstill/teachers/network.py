@@ -17,7 +17,6 @@ from potstill.training.batches import steps_per_epoch
 from potstill.training.device import Numerics
 from potstill.training.loop import Plan
 
-
 # Fewer steps than this teach nothing, however few the rows are.
 LEAST_STEPS = 300
 
