@@ -134,10 +134,13 @@ class Way:
 
 
 # A table of rare n-grams learns by plain gradients (and would forget faster than it learns with decay); so do residual
-# networks, by six points in a short training; an encoder keeps what it knows at small rates.
+# networks, by six points in a short training; networks of few filters bear large rates; an encoder
+# keeps what it knows at small ones.
 WAYS = {
     "linear": Way(optimizer="sgd", rate_factor=3000.0, weight_decay=0.0),
     "resnet": Way(optimizer="sgd", rate_factor=70.0, weight_decay=5e-4),
+    "ds_cnn": Way(rate_factor=3.0),
+    "bc_resnet": Way(rate_factor=3.0),
     "encoder": Way(rate_factor=0.1),
 }
 
