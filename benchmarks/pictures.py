@@ -78,24 +78,24 @@ def adapt(args):
     torch.save(found.student.module.module.state_dict(), resnet56.ADAPTED)
 
 
-def few(args):
-    """50 labels a class and 20,000 pictures without; three epochs of the pool are 961 steps of 64."""
+def brief(name, args, num_unlabelled, per_class):
+    """The same few steps for student and control; three epochs of 20,500 pictures are 961 steps of 64."""
     training = Training(num_epochs=3, num_trials=args.trials)
     runs = []
     for draw in args.draws:
         recipe = Recipe(data=DataOptions(**COLUMNS), teacher=teacher(), student=THIN, training=training, seed=draw)
-        runs.append({"draw": draw, **one(recipe, rows(20_000, 50, draw))})
-        record("pictures_few", runs)
+        runs.append({"draw": draw, **one(recipe, rows(num_unlabelled, per_class, draw))})
+        record(name, runs)
+
+
+def few(args):
+    """50 labels a class and 20,000 pictures without."""
+    brief("pictures_few", args, 20_000, 50)
 
 
 def short(args):
-    """2,000 labels a class, the same few steps for student and control."""
-    training = Training(num_epochs=3, num_trials=args.trials)
-    runs = []
-    for draw in args.draws:
-        recipe = Recipe(data=DataOptions(**COLUMNS), teacher=teacher(), student=THIN, training=training, seed=draw)
-        runs.append({"draw": draw, **one(recipe, rows(0, 2000, draw))})
-        record("pictures_short", runs)
+    """2,000 labels a class."""
+    brief("pictures_short", args, 0, 2000)
 
 
 def long(args):

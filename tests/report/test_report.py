@@ -9,8 +9,8 @@ import pytest
 from potstill.errors import ConfigurationError, IntegrityError
 from potstill.report import load_content, sentence, write_report
 from potstill.report.page import NUM_SOUNDS
-from potstill.report.pictures import png
 from potstill.report.words import LANGUAGES, Words, ends_on_consonant
+from potstill.runtime.media import png
 from potstill.types import Finding
 from tests.report.content import HOSTILE, make_content
 

@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from potstill.cli.output import Result
-from potstill.data.folders import read_folder
+from potstill.data.folders import read_source
 from potstill.data.guess import guess_label, guess_text
 from potstill.data.inputs import read_inputs
 from potstill.data.labels import encode_labels, field_values
 from potstill.data.options import DataOptions
-from potstill.data.readers import read_table
 from potstill.errors import DataError
 from potstill.evaluation.metrics import (
     answers,
@@ -44,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> Result:
     """Accuracy with interval, macro-F1, NLL and calibration error."""
     model = load(args.bundle)
-    table = read_folder(args.data) if args.data.is_dir() else read_table(args.data)
+    table = read_source(args.data)
     column = args.column or (guess_text(table) if model.modality == "text" else model.modality)
     label = args.label or guess_label(table, column)
     rate = int(model.manifest.preprocess.get("rate", 0))

@@ -21,9 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> Result:
     """Guesses the columns, and writes the recipe unless there is one."""
-    from potstill.data.folders import read_folder
+    from potstill.data.folders import read_source
     from potstill.data.guess import guess_label, guess_text
-    from potstill.data.readers import read_table
     from potstill.files import write_atomic
     from potstill.recipe.load import build_recipe
     from potstill.recipe.write import commented_recipe
@@ -31,8 +30,7 @@ def main(args: argparse.Namespace) -> Result:
     if args.out.exists():
         raise ConfigurationError(f"{args.out} is there already and was not touched. Name another file with --out.")
     recipe = build_recipe(recipe_values(args))
-    source = Path(args.source)
-    table = read_folder(source) if source.is_dir() else read_table(source)
+    table = read_source(Path(args.source))
     is_text = recipe.data.modality == "text"
     column = recipe.data.column or guess_text(table, taken=recipe.data.label)
     label = recipe.data.label or (guess_label(table, column),)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from potstill.cli.output import Result, show
+from potstill.cli.output import Result, label_text, show
 from potstill.errors import ConfigurationError, MissingExtraError
 from potstill.runtime import load
 from potstill.runtime.listening import Heard, Listener, SileroVoice
@@ -100,7 +100,6 @@ def _values(found: Heard) -> dict[str, Any]:
 
 
 def _line(found: Heard) -> str:
-    label = found.prediction.label
-    said = label if isinstance(label, str) else str(label)
+    said = label_text(found.prediction.label)
     unsure = "" if found.prediction.in_scope is not False else "  looks like none of the classes"
     return f"{found.start_s:7.2f} - {found.end_s:.2f} s  {said}  {found.prediction.probability:.4f}{unsure}"

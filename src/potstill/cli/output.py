@@ -41,6 +41,11 @@ def clean(text: str) -> str:
     )
 
 
+def label_text(label: Any) -> str:
+    """A predicted label: a class as it is, several as JSON."""
+    return label if isinstance(label, str) else json.dumps(label, ensure_ascii=False)
+
+
 def width(text: str) -> int:
     """Columns on a terminal; Hangul takes two."""
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text)

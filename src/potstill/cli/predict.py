@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from potstill.cli.output import Result
+from potstill.cli.output import Result, label_text
 from potstill.errors import DataError
 from potstill.runtime import Model, Prediction, load
 
@@ -41,7 +40,7 @@ def main(args: argparse.Namespace) -> Result:
     found = []
     for block in _blocks(texts):
         found += [{"input": text, **p.to_json()} for text, p in zip(block, model.predict(block), strict=True)]
-    lines = [f"{_label(row['label'])}\t{row['probability']:.4f}\t{row['input']}" for row in found]
+    lines = [f"{label_text(row['label'])}\t{row['probability']:.4f}\t{row['input']}" for row in found]
     return Result({"bundle_digest": model.digest, "predictions": found}, "\n".join(lines))
 
 
@@ -59,14 +58,14 @@ def _files(model: Model, path: Path) -> Result:
             unread.append({"input": str(file), "error": str(error)})
             continue
         found.append({"input": str(file), **model.predict([value])[0].to_json()})
-    lines = [f"{_label(row['label'])}\t{row['probability']:.4f}\t{row['input']}" for row in found]
+    lines = [f"{label_text(row['label'])}\t{row['probability']:.4f}\t{row['input']}" for row in found]
     lines += [f"not read: {row['input']}: {row['error']}" for row in unread]
     return Result({"bundle_digest": model.digest, "predictions": found, "unread": unread}, "\n".join(lines))
 
 
 def _one(prediction: Prediction, text: str) -> Result:
     best = sorted(prediction.probabilities.items(), key=lambda item: -_probability(item[1]))[:3]
-    lines = [f"{_label(prediction.label)}  {prediction.probability:.4f}"]
+    lines = [f"{label_text(prediction.label)}  {prediction.probability:.4f}"]
     if all(isinstance(value, float) for _, value in best):
         lines += [f"  {name}  {value:.4f}" for name, value in best[1:]]
     if prediction.in_scope is False:
@@ -76,10 +75,6 @@ def _one(prediction: Prediction, text: str) -> Result:
 
 def _probability(value: Any) -> float:
     return value if isinstance(value, float) else 0.0
-
-
-def _label(label: Any) -> str:
-    return label if isinstance(label, str) else json.dumps(label, ensure_ascii=False)
 
 
 def _is_file(path: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from potstill.data.readers import Encoding, read_table
 from potstill.data.table import Table
 from potstill.errors import DataError
 from potstill.runtime.media import PICTURE_SUFFIXES, SOUND_SUFFIXES
@@ -47,6 +48,11 @@ def read_folder(path: Path) -> Table:
         line_numbers=np.arange(1, len(files) + 1),
         source=str(path),
     )
+
+
+def read_source(path: Path, *, encoding: Encoding = "auto") -> Table:
+    """A folder of pictures or sounds, or a table in a file; see `read_folder` and `read_table`."""
+    return read_folder(path) if path.is_dir() else read_table(path, encoding=encoding)
 
 
 def _is_hidden(file: Path, root: Path) -> bool:

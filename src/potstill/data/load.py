@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from potstill.data.duplicates import Pair, find_leaks, find_repeats
-from potstill.data.folders import read_folder
+from potstill.data.folders import read_source
 from potstill.data.guess import guess_label, guess_text
 from potstill.data.inputs import base_folder, read_inputs
 from potstill.data.labels import encode_labels, field_values, infer_schema, narrow, narrow_labels
 from potstill.data.media import usual_rate
 from potstill.data.options import DataOptions
-from potstill.data.readers import read_table
 from potstill.data.rows import Rows, joined
 from potstill.data.splits import group_split, stratified_split
 from potstill.data.table import Table, as_table
@@ -121,7 +120,7 @@ def _table(options: DataOptions, tables: Mapping[str, Any], name: str) -> Table 
     path = getattr(options, name)
     if not path:
         return None
-    return read_folder(Path(path)) if Path(path).is_dir() else read_table(Path(path), encoding=options.encoding)
+    return read_source(Path(path), encoding=options.encoding)
 
 
 def _with_columns(table: Table, options: DataOptions, findings: list[Finding]) -> DataOptions:

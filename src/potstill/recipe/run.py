@@ -6,18 +6,17 @@ command goes on where it was killed, and does nothing once it is done.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from potstill.data import Data, load_data
 from potstill.errors import ConfigurationError, GateError, IntegrityError
-from potstill.files import canonical_json, write_atomic
+from potstill.files import canonical_json, locked, write_atomic
 from potstill.recipe.choice import choose_student
 from potstill.recipe.contest import Ground
 from potstill.recipe.environment import environment
@@ -117,9 +116,9 @@ def run(
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
     """One process a run folder; the lock dies with it."""
-    with (out / ".lock").open("wb") as file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locked(out / ".lock", wait=False))
         except BlockingIOError:
             raise ConfigurationError(
                 f"another process works in {out}. Wait for it, or give another folder with --out."

@@ -104,10 +104,19 @@ def teach(
     seen = answer_views(teacher, views, inputs, rows, store, progress) if views and asks_views else None
     identity_digest = digest(teacher.identity())
     key = [data.digest, with_dev, identity_digest, digest(logits.tobytes()), recipe.training.embedding_loss]
-    control_key: list[Any] = [data.digest, with_dev, "control"]
     if views:
         key.append([views.to_json(), seen.digest if seen else ""])
-        control_key.append(views.to_json())
+    student = Lesson(
+        inputs=inputs,
+        labels=labels,
+        teacher_logits=logits,
+        known=known,
+        teacher_embedding=_embedding(recipe, teacher, inputs),
+        teacher_hidden=_hidden(recipe, teacher, inputs),
+        # A teacher that isn't asked about views stands by what it said of the row.
+        views=seen.viewed if seen else _viewed(views, inputs),
+        digest=digest(key),
+    )
     return Teaching(
         teacher=teacher,
         capture=joined_captures([answered.capture, *(seen.captures if seen else ())]),
@@ -118,28 +127,24 @@ def teach(
         scope_dev=scope_dev,
         test=test,
         schema=data.schema,
-        student=Lesson(
-            inputs=inputs,
-            labels=labels,
-            teacher_logits=logits,
-            known=known,
-            teacher_embedding=_embedding(recipe, teacher, inputs),
-            teacher_hidden=_hidden(recipe, teacher, inputs),
-            # A teacher that isn't asked about views stands by what it said of the row.
-            views=seen.viewed if seen else ViewedInputs(views=views, inputs=inputs) if views else None,
-            digest=digest(key),
-        ),
-        control=Lesson(
-            inputs=train.inputs,
-            labels=train.labels,
-            views=ViewedInputs(views=views, inputs=train.inputs) if views else None,
-            digest=digest(control_key),
-        ),
+        student=student,
+        control=_control_lesson(train, views, [data.digest, with_dev, "control"]),
         dev_logits=project(answered.of(3)[0], data.full_schema, data.schema)[0],
         test_logits=project(answered.of(4)[0], data.full_schema, data.schema)[0],
         sample_rate=data.options.sample_rate,
         num_unknown_test=int((~answered.of(4)[1]).sum()),
     )
+
+
+def _control_lesson(train: Rows, views: Views | None, key: list[Any]) -> Lesson:
+    if views:
+        key = [*key, views.to_json()]
+    return Lesson(inputs=train.inputs, labels=train.labels, views=_viewed(views, train.inputs), digest=digest(key))
+
+
+def _viewed(views: Views | None, inputs: Sequence[Input]) -> ViewedInputs | None:
+    """Views that no teacher has answered."""
+    return ViewedInputs(views=views, inputs=inputs) if views else None
 
 
 def _merged(data: Data) -> Data:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from potstill.errors import StoreError
+from potstill.files import locked
 from potstill.signals.shard import read_shard
 from potstill.signals.store import Entry, Store
 
@@ -81,11 +82,7 @@ def remove_teachers(store: Store) -> list[str]:
     """
     gone = []
     for folder in _teacher_folders(store):
-        with (folder / ".lock").open("wb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
+        with suppress(BlockingIOError), locked(folder / ".lock", wait=False):
             shutil.rmtree(folder)
             gone.append(str(folder))
     return gone

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from potstill.errors import StoreError
-from potstill.files import canonical_json, digest, write_atomic
+from potstill.files import canonical_json, digest, locked, write_atomic
 from potstill.signals.codec import Codec
 from potstill.signals.shard import decode_rows, journal_record, read_journal, read_shard, write_shard
 from potstill.types import Answers, FloatArray, LabelSchema
@@ -140,8 +140,7 @@ class Entry:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """The lock of the folder."""
-        with (self.folder / "lock").open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with locked(self.folder / "lock"):
             yield
 
 

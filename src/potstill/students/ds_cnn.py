@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, final
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from potstill.errors import ConfigurationError
 from potstill.students.base import Student, StudentContext, StudentOutput
-from potstill.students.resnet import check_sizes
-from potstill.students.senses import sense
+from potstill.students.senses import build_seeing, check_sizes
 
 
 class Separable(nn.Module):
@@ -72,9 +69,7 @@ class DsCnn:
     num_mels: int = 40
 
     def __post_init__(self) -> None:
-        check_sizes(self.width, self.size, self.num_mels)
-        if self.num_blocks < 1:
-            raise ConfigurationError(f"num_blocks is {self.num_blocks}; it must be at least 1")
+        check_sizes(self.width, self.size, self.num_mels, self.num_blocks)
 
     def config(self) -> dict[str, Any]:
         """All options."""
@@ -82,7 +77,9 @@ class DsCnn:
 
     def build(self, context: StudentContext, *, dropout: float) -> Student:
         """Takes size, brightness or loudness from the transfer inputs."""
-        preprocessor, (channels, _, _) = sense(context, size=self.size, num_mels=self.num_mels)
-        torch.manual_seed(context.seed)
-        module = SeparableNet(channels, self.width, self.num_blocks, context.schema.num_logits, dropout)
-        return Student(module=module, preprocessor=preprocessor, schema=context.schema)
+        num_logits = context.schema.num_logits
+
+        def make(channels: int) -> nn.Module:
+            return SeparableNet(channels, self.width, self.num_blocks, num_logits, dropout)
+
+        return build_seeing(context, make, size=self.size, num_mels=self.num_mels)

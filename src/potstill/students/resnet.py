@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, final
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from potstill.errors import ConfigurationError
 from potstill.students.base import Student, StudentContext, StudentOutput
-from potstill.students.senses import sense
+from potstill.students.senses import build_seeing, check_sizes
 
 
 class Block(nn.Module):
@@ -93,21 +92,9 @@ class ResNet:
 
     def build(self, context: StudentContext, *, dropout: float) -> Student:
         """Takes size, brightness or loudness from the transfer inputs."""
-        preprocessor, (channels, _, _) = sense(context, size=self.size, num_mels=self.num_mels)
-        torch.manual_seed(context.seed)
-        module = ResidualNet(channels, self.depth, self.width, context.schema.num_logits, dropout)
-        return Student(module=module, preprocessor=preprocessor, schema=context.schema)
+        num_logits = context.schema.num_logits
 
+        def make(channels: int) -> nn.Module:
+            return ResidualNet(channels, self.depth, self.width, num_logits, dropout)
 
-def check_sizes(width: int, size: int, num_mels: int) -> None:
-    """What networks for pictures and sounds have in common.
-
-    Raises:
-        ConfigurationError: too small to hold anything.
-    """
-    if width < 2:
-        raise ConfigurationError(f"width is {width}; it must be at least 2")
-    if size and size < 8:
-        raise ConfigurationError(f"size is {size}; pictures need at least 8 pixels a side, or 0 for their own")
-    if num_mels < 8:
-        raise ConfigurationError(f"num_mels is {num_mels}; it must be at least 8")
+        return build_seeing(context, make, size=self.size, num_mels=self.num_mels)

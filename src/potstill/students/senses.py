@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
+from torch import nn
 
 from potstill.errors import ConfigurationError
 from potstill.runtime.preprocess import LogMel, Pixels
-from potstill.students.base import StudentContext
+from potstill.students.base import Student, StudentContext
 from potstill.types import Input
 
 # Statistics over this many inputs are as good as over all.
@@ -43,6 +45,39 @@ def sense(
         return sounds, (1, sounds.num_mels, sounds.num_frames)
     pixels = _pixels(sample, size)
     return pixels, (pixels.channels, pixels.height, pixels.width)
+
+
+def build_seeing(context: StudentContext, make: Callable[[int], nn.Module], *, size: int, num_mels: int) -> Student:
+    """A student around a network for pictures and sounds.
+
+    Args:
+        context: whose transfer inputs give size, brightness or loudness, and length.
+        make: the network, from the number of its input channels; its weights are drawn with the context's seed.
+        size: as in `sense`.
+        num_mels: as in `sense`.
+
+    Raises:
+        ConfigurationError: the inputs are texts.
+    """
+    preprocessor, (channels, _, _) = sense(context, size=size, num_mels=num_mels)
+    torch.manual_seed(context.seed)
+    return Student(module=make(channels), preprocessor=preprocessor, schema=context.schema)
+
+
+def check_sizes(width: int, size: int, num_mels: int, num_blocks: int = 1) -> None:
+    """What networks for pictures and sounds have in common.
+
+    Raises:
+        ConfigurationError: too small to hold anything.
+    """
+    if width < 2:
+        raise ConfigurationError(f"width is {width}; it must be at least 2")
+    if size and size < 8:
+        raise ConfigurationError(f"size is {size}; pictures need at least 8 pixels a side, or 0 for their own")
+    if num_mels < 8:
+        raise ConfigurationError(f"num_mels is {num_mels}; it must be at least 8")
+    if num_blocks < 1:
+        raise ConfigurationError(f"num_blocks is {num_blocks}; it must be at least 1")
 
 
 def _pixels(sample: Sequence[Input], size: int) -> Pixels:

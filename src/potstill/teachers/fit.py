@@ -6,7 +6,6 @@ hash of all that goes into it: the next service on the same labelled rows finds 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
@@ -16,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save as save_tensors
 
-from potstill.data.views import Views
-from potstill.files import canonical_json, digest, write_atomic
+from potstill.data.views import Views, may_flip
+from potstill.files import canonical_json, digest, locked, write_atomic
 from potstill.losses import CrossEntropy
-from potstill.students.base import Student, as_tensors
+from potstill.students.base import Student, StudentContext, as_tensors
 from potstill.teachers.base import TeacherContext
+from potstill.teachers.trained import weights_digest
+from potstill.training.batches import steps_per_epoch
 from potstill.training.device import Numerics, probe_network, probe_precision
 from potstill.training.loop import Plan, train
 from potstill.training.task import DistillationTask, Term, TransferSet, ViewedInputs, encode_rows
@@ -52,15 +52,60 @@ def fit(
         train(task, plan, folder=folder, progress=context.progress, device=context.device)
 
 
+def fit_views(
+    student: Student,
+    context: TeacherContext,
+    numerics: Numerics,
+    *,
+    num_steps: int,
+    batch_size: int,
+    learning_rate: float,
+    flip: str,
+    num_threads: int,
+) -> None:
+    """`fit` for pictures and sounds: with Nesterov momentum, and another view of every row in every epoch."""
+    per_epoch = steps_per_epoch(len(context.labelled), batch_size)
+    plan = Plan(
+        num_steps=num_steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        optimizer="sgd",
+        weight_decay=5e-4,
+        evaluate_every=per_epoch,
+        precision=numerics.precision,
+        channels_last=numerics.channels_last,
+        seed=context.seed,
+        num_threads=num_threads or usual_threads(),
+    )
+    views = Views(
+        # One more than there are epochs, so that no view comes twice.
+        num_views=1 + num_steps // per_epoch,
+        flip=may_flip(flip, context.labelled.inputs[0]),
+        sample_rate=context.sample_rate,
+        seed=context.seed,
+    )
+    fit(student, plan, context, views=views)
+
+
+def student_context(context: TeacherContext) -> StudentContext:
+    """What a builder needs to build a teacher: the labelled rows are what it will see."""
+    return StudentContext(
+        schema=context.schema,
+        transfer_inputs=context.labelled.inputs,
+        encoder=None,
+        seed=context.seed,
+        sample_rate=context.sample_rate,
+    )
+
+
 def _fit_key(student: Student, plan: Plan, context: TeacherContext, augmentation: float, views: Views | None) -> str:
     """Hash of all that the trained weights depend on."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in student.module.state_dict().items()}
     rows = [
         [[d.hex() for d in part.digests()], digest(part.labels.tobytes())] for part in (context.labelled, context.dev)
     ]
     return digest(
         {
-            "start": digest(save_tensors(state)),
+            "start": weights_digest(student.module),
             "preprocessing": digest(student.preprocessor.to_json()),
             "plan": plan.fingerprint(),
             "rows": rows,
@@ -76,12 +121,9 @@ def _fit_key(student: Student, plan: Plan, context: TeacherContext, augmentation
 def _alone(folder: Path, context: TeacherContext) -> Iterator[None]:
     """One process trains a teacher; another run that needs the same one waits for it. The lock dies with its holder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("wb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            context.progress.say("another run trains this very teacher; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
+    with locked(
+        folder / ".lock", waiting=lambda: context.progress.say("another run trains this very teacher; waiting for it")
+    ):
         yield
 
 

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from potstill.errors import ConfigurationError, DataError
 from potstill.runtime.preprocess import LogMel, Pixels
-from potstill.students.base import StudentContext, StudentOutput
+from potstill.students.base import StudentOutput
 from potstill.students.senses import sense
 from potstill.teachers.base import TeacherContext
+from potstill.teachers.fit import student_context
 from potstill.types import IntArray
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -38,6 +39,16 @@ class Chosen(nn.Module):
         said = self.module(pixels)
         logits = getattr(said, "logits", said).index_select(1, self.positions)
         return StudentOutput(logits, logits)
+
+
+def check_normalisation(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    """Options of teachers that see pictures in their own way.
+
+    Raises:
+        ConfigurationError: not a number a channel each, or a deviation of 0.
+    """
+    if len(mean) != len(std) or not all(value > 0 for value in std):
+        raise ConfigurationError("teacher.mean and teacher.std need one number a channel each, std above 0")
 
 
 def check_single_answer(kind: str, context: TeacherContext) -> tuple[str, ...]:
@@ -72,15 +83,8 @@ def own_preprocessor(
     Raises:
         ConfigurationError: texts, or pictures with another number of channels.
     """
-    start = StudentContext(
-        schema=context.schema,
-        transfer_inputs=context.labelled.inputs,
-        encoder=None,
-        seed=context.seed,
-        sample_rate=context.sample_rate,
-    )
     sides = (size, size) if isinstance(size, int) else size
-    found, (channels, height, width) = sense(start, size=sides[0], num_mels=num_mels)
+    found, (channels, height, width) = sense(student_context(context), size=sides[0], num_mels=num_mels)
     if isinstance(found, LogMel):
         return found
     if channels != len(mean):

@@ -11,23 +11,22 @@ from typing import Any, Literal, final
 
 from torch import nn
 
-from potstill.data.views import Views, may_flip
 from potstill.errors import ConfigurationError, TeacherUnavailableError
 from potstill.files import digest_file
 from potstill.students.base import Student
 from potstill.teachers.base import TeacherContext, check_least
-from potstill.teachers.fit import fit, settled_numerics, usual_threads
+from potstill.teachers.fit import fit_views, settled_numerics
 from potstill.teachers.foreign import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Chosen,
+    check_normalisation,
     check_single_answer,
     match_labels,
     own_preprocessor,
 )
 from potstill.teachers.trained import TrainedTeacher
 from potstill.training.batches import steps_per_epoch
-from potstill.training.loop import Plan
 
 
 @final
@@ -77,13 +76,11 @@ class Module:
         check_least(num_epochs=(self.num_epochs, 0), batch_size=(self.batch_size, 2), num_threads=(self.num_threads, 0))
         if not self.factory.isidentifier():
             raise ConfigurationError(f"teacher.factory is {self.factory!r}; it names a function, such as 'make'")
-        if len(self.mean) != len(self.std) or not all(value > 0 for value in self.std):
-            raise ConfigurationError("teacher.mean and teacher.std need one number a channel each, std above 0")
+        check_normalisation(self.mean, self.std)
 
     def config(self) -> dict[str, Any]:
         """All options."""
-        values = asdict(self)
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return asdict(self)
 
     def prepare(self, context: TeacherContext) -> TrainedTeacher:
         """Builds it, and fine-tunes it where that is asked for, or loads what was fine-tuned before.
@@ -99,26 +96,16 @@ class Module:
         self._try(student, context)
         numerics = settled_numerics(context.folder, self.precision, student, context.labelled.inputs, context.device)
         if self.num_epochs:
-            per_epoch = steps_per_epoch(len(context.labelled), self.batch_size)
-            plan = Plan(
-                num_steps=self.num_epochs * per_epoch,
+            fit_views(
+                student,
+                context,
+                numerics,
+                num_steps=self.num_epochs * steps_per_epoch(len(context.labelled), self.batch_size),
                 batch_size=self.batch_size,
                 learning_rate=self.learning_rate,
-                optimizer="sgd",
-                weight_decay=5e-4,
-                evaluate_every=per_epoch,
-                precision=numerics.precision,
-                channels_last=numerics.channels_last,
-                seed=context.seed,
-                num_threads=self.num_threads or usual_threads(),
+                flip=self.flip,
+                num_threads=self.num_threads,
             )
-            views = Views(
-                num_views=1 + self.num_epochs,
-                flip=may_flip(self.flip, context.labelled.inputs[0]),
-                sample_rate=context.sample_rate,
-                seed=context.seed,
-            )
-            fit(student, plan, context, views=views)
         return TrainedTeacher(
             student=student, precision=numerics.precision, device=context.device, source=digest_file(Path(self.file))
         )

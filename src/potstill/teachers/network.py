@@ -7,15 +7,11 @@ from typing import Any, Literal, final
 
 import numpy as np
 
-from potstill.data.views import Views, may_flip
-from potstill.students.base import StudentContext
 from potstill.students.resnet import ResNet
 from potstill.teachers.base import TeacherContext, check_least
-from potstill.teachers.fit import fit, settled_numerics, usual_threads
+from potstill.teachers.fit import fit_views, settled_numerics, student_context
 from potstill.teachers.trained import TrainedTeacher
 from potstill.training.batches import steps_per_epoch
-from potstill.training.device import Numerics
-from potstill.training.loop import Plan
 
 # Fewer steps than this teach nothing, however few the rows are.
 LEAST_STEPS = 300
@@ -67,48 +63,30 @@ class Network:
 
     def prepare(self, context: TeacherContext) -> TrainedTeacher:
         """Trains, or loads what was trained before in the same folder."""
-        start = StudentContext(
-            schema=context.schema,
-            transfer_inputs=context.labelled.inputs,
-            encoder=None,
-            seed=context.seed,
-            sample_rate=context.sample_rate,
-        )
         first = context.labelled.inputs[0]
         is_sound = not isinstance(first, str) and first.ndim == 1
-        student = self._builder(is_sound=is_sound).build(start, dropout=self.dropout)
+        student = self._builder(is_sound=is_sound).build(student_context(context), dropout=self.dropout)
         numerics = settled_numerics(context.folder, self.precision, student, context.labelled.inputs, context.device)
-        plan = self._plan(len(context.labelled), numerics, context.seed, is_sound=is_sound)
-        views = Views(
-            # One more than there are epochs, so that no view comes twice.
-            num_views=1 + plan.num_steps // plan.evaluate_every,
-            flip=may_flip(self.flip, context.labelled.inputs[0]),
-            sample_rate=context.sample_rate,
-            seed=context.seed,
+        fit_views(
+            student,
+            context,
+            numerics,
+            num_steps=self._num_steps(len(context.labelled), is_sound=is_sound),
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            flip=self.flip,
+            num_threads=self.num_threads,
         )
-        fit(student, plan, context, views=views)
         return TrainedTeacher(student=student, precision=numerics.precision, device=context.device)
 
     def _builder(self, *, is_sound: bool) -> ResNet:
         depth, width = (14, 16) if is_sound else (20, 32)
         return ResNet(depth=self.depth or depth, width=self.width or width, size=self.size, num_mels=self.num_mels)
 
-    def _plan(self, num_rows: int, numerics: Numerics, seed: int, *, is_sound: bool) -> Plan:
-        worth = 40_000 if is_sound else 600_000
-        num_epochs = self.num_epochs or int(np.clip(round(worth / max(num_rows, 1)), 10, 60))
+    def _num_steps(self, num_rows: int, *, is_sound: bool) -> int:
         per_epoch = steps_per_epoch(num_rows, self.batch_size)
-        num_steps = num_epochs * per_epoch
-        if self.num_epochs is None:
-            num_steps = max(num_steps, LEAST_STEPS)
-        return Plan(
-            num_steps=num_steps,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            optimizer="sgd",
-            weight_decay=5e-4,
-            evaluate_every=per_epoch,
-            precision=numerics.precision,
-            channels_last=numerics.channels_last,
-            seed=seed,
-            num_threads=self.num_threads or usual_threads(),
-        )
+        if self.num_epochs:
+            return self.num_epochs * per_epoch
+        worth = 40_000 if is_sound else 600_000
+        num_epochs = int(np.clip(round(worth / max(num_rows, 1)), 10, 60))
+        return max(num_epochs * per_epoch, LEAST_STEPS)

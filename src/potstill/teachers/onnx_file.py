@@ -10,12 +10,19 @@ from typing import Any, Literal, final
 import numpy as np
 import onnxruntime
 
-from potstill.errors import ConfigurationError, TeacherUnavailableError
+from potstill.errors import TeacherUnavailableError
 from potstill.files import digest, digest_file
 from potstill.runtime.preprocess import LogMel, Pixels
 from potstill.teachers.base import TeacherContext, check_least
 from potstill.teachers.fit import usual_threads
-from potstill.teachers.foreign import IMAGENET_MEAN, IMAGENET_STD, check_single_answer, match_labels, own_preprocessor
+from potstill.teachers.foreign import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    check_normalisation,
+    check_single_answer,
+    match_labels,
+    own_preprocessor,
+)
 from potstill.types import Answers, FloatArray, Input, IntArray, LabelSchema
 
 BATCH_SIZE = 32
@@ -51,13 +58,11 @@ class OnnxFile:
 
     def __post_init__(self) -> None:
         check_least(size=(self.size, 0), num_threads=(self.num_threads, 0))
-        if len(self.mean) != len(self.std) or not all(value > 0 for value in self.std):
-            raise ConfigurationError("teacher.mean and teacher.std need one number a channel each, std above 0")
+        check_normalisation(self.mean, self.std)
 
     def config(self) -> dict[str, Any]:
         """All options."""
-        values = asdict(self)
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return asdict(self)
 
     def prepare(self, context: TeacherContext) -> OnnxTeacher:
         """Loads the file and tries it on two rows.

@@ -1,16 +1,13 @@
-"""Texts, pictures and sounds as the content of a chat message. H height, W width, S samples."""
+"""Texts, pictures and sounds as the content of a chat message."""
 
 from __future__ import annotations
 
 import base64
-import io
-import wave
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from potstill.runtime.media import picture_file
+from potstill.runtime.media import png, sound_file, stretched
 from potstill.types import Input
 
 # Of a small picture: the base and one tile. Servers count otherwise, and say how much in their replies.
@@ -26,17 +23,14 @@ def name_of(value: Input) -> str:
 
 
 def content_of(value: Input, sample_rate: int) -> Any:
-    """A text as it is, a picture as a PNG in a `data:` address, a sound as WAV.
-
-    Raises:
-        MissingExtraError: a picture, without Pillow.
-    """
+    """A text as it is, a picture as a PNG in a `data:` address, a sound as WAV."""
     if isinstance(value, str):
         return value
     if value.ndim == 1:
-        sound = base64.b64encode(_wav(value, sample_rate)).decode()
+        sound = base64.b64encode(sound_file(value, sample_rate)).decode()
         return [{"type": "input_audio", "input_audio": {"data": sound, "format": "wav"}}]
-    address = "data:image/png;base64," + base64.b64encode(picture_file(value)).decode()
+    pixels = value if value.dtype == np.uint8 else stretched(value)
+    address = "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
     return [{"type": "image_url", "image_url": {"url": address, "detail": "low"}}]
 
 
@@ -45,13 +39,3 @@ def expected_input_tokens(value: Input, sample_rate: int, characters_per_token: 
     if isinstance(value, str):
         return len(value) // characters_per_token
     return TOKENS_OF_A_PICTURE if value.ndim > 1 else TOKENS_OF_A_SECOND * -(-len(value) // sample_rate)
-
-
-def _wav(samples_S: NDArray[Any], sample_rate: int) -> bytes:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(sample_rate)
-        file.writeframes((np.clip(samples_S, -1, 1) * 32767).astype("<i2").tobytes())
-    return buffer.getvalue()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save as save_tensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from potstill.files import digest
 from potstill.students.base import Student, StudentOutput, as_tensors
@@ -47,10 +47,9 @@ class TrainedTeacher:
 
     def identity(self) -> dict[str, Any]:
         """Weights, preprocessing, labels and precision."""
-        state = {name: tensor.cpu().contiguous() for name, tensor in self.student.module.state_dict().items()}
         return {
             "kind": "trained",
-            "weights": digest(save_tensors(state)),
+            "weights": weights_digest(self.student.module),
             "preprocessing": digest(self.student.preprocessor.to_json()),
             "precision": self.precision,
             "schema": self.schema.to_json(),
@@ -100,3 +99,8 @@ class TrainedTeacher:
         features_ND: FloatArray = np.empty_like(sorted_ND)
         features_ND[order] = sorted_ND
         return features_ND
+
+
+def weights_digest(module: nn.Module) -> str:
+    """SHA-256 of all weights and buffers with their names."""
+    return digest(save_tensors({name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items()}))

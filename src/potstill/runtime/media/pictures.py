@@ -71,29 +71,6 @@ def resized(picture_HW3: NDArray[np.uint8], height: int, width: int) -> NDArray[
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.uint8)
 
 
-def picture_file(picture: NDArray[Any]) -> bytes:
-    """A grey or colour array as a PNG file; other values than bytes are stretched to 0..255.
-
-    Raises:
-        MissingExtraError: without Pillow.
-    """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise MissingExtraError("pillow", "images") from error
-    shades = picture if picture.dtype == np.uint8 else _stretched(picture)
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(shades)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _stretched(picture: NDArray[Any]) -> NDArray[np.uint8]:
-    values = np.asarray(picture, np.float64)
-    low, high = float(values.min()), float(values.max())
-    shades: NDArray[np.uint8] = np.rint((values - low) / ((high - low) or 1.0) * 255).astype(np.uint8)
-    return shades
-
-
 def _check(picture: Image) -> None:
     """What can be said before a pixel is decoded."""
     width, height = picture.size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,17 @@ def read_sound(source: bytes | Path, rate: int) -> NDArray[np.float32]:
     if not np.isfinite(samples).all():
         raise DataError("samples that are no numbers")
     return resampled(samples, found, rate)
+
+
+def sound_file(samples_S: NDArray[Any], rate: int) -> bytes:
+    """Samples in [-1, 1] as a 16-bit WAV file."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((np.clip(samples_S, -1, 1) * 32767).astype("<i2").tobytes())
+    return buffer.getvalue()
 
 
 def resampled(samples: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
