@@ -113,6 +113,7 @@ class Scores:
         accuracy: share of rows with every field right.
         accuracy_ci: bootstrap interval.
         balanced_accuracy: mean recall over the classes of all fields.
+        balanced_accuracy_ci: bootstrap interval; None where a row has several labels.
         macro_f1: mean F1 over the classes of all fields.
         nll: nats a row after temperature, fields summed.
         nll_raw: before temperature.
@@ -131,6 +132,7 @@ class Scores:
     accuracy: float
     accuracy_ci: Interval
     balanced_accuracy: float
+    balanced_accuracy_ci: Interval | None
     macro_f1: float
     nll: float
     nll_raw: float
@@ -158,6 +160,8 @@ class Comparison:
         other: name of the other one.
         difference: accuracy of the student minus the other's.
         difference_ci: paired bootstrap interval.
+        balanced_difference: the same of balanced accuracy.
+        balanced_difference_ci: paired bootstrap interval; None where a row has several labels.
         p_value: exact McNemar test, two-sided.
         only_student_right: rows.
         only_other_right: rows.
@@ -166,6 +170,8 @@ class Comparison:
     other: str
     difference: float
     difference_ci: Interval
+    balanced_difference: float
+    balanced_difference_ci: Interval | None
     p_value: float
     only_student_right: int
     only_other_right: int

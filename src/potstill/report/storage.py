@@ -164,6 +164,7 @@ def _scores(values: dict[str, Any]) -> Scores:
             **values,
             **plain,
             "accuracy_ci": (values["accuracy_ci"][0], values["accuracy_ci"][1]),
+            "balanced_accuracy_ci": _pair(values.get("balanced_accuracy_ci")),
             "temperatures": tuple(values["temperatures"]),
             "classes": tuple(ClassScore(**item) for item in values["classes"]),
             "reliability_raw": tuple(ReliabilityBin(**item) for item in values["reliability_raw"]),
@@ -176,8 +177,15 @@ def _scores(values: dict[str, Any]) -> Scores:
 
 
 def _comparison(values: dict[str, Any]) -> Comparison:
-    ends = values["difference_ci"]
-    return Comparison(**{**values, "difference_ci": (ends[0], ends[1])})
+    ends, balanced = values["difference_ci"], values.get("balanced_difference")
+    return Comparison(
+        **{
+            **values,
+            "difference_ci": (ends[0], ends[1]),
+            "balanced_difference": float("nan") if balanced is None else balanced,
+            "balanced_difference_ci": _pair(values.get("balanced_difference_ci")),
+        }
+    )
 
 
 def _pair(ends: list[float] | None) -> tuple[float, float] | None:

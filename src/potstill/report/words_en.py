@@ -25,6 +25,10 @@ WORDS = {
         "Harm: the student is right on {student} of {count} test rows, and its control without the teacher on "
         "{control}: {difference} points [{low}, {high}], McNemar p {p}. Ship the control, or change the teacher."
     ),
+    "verdict_balanced": (
+        "The test rows are unevenly spread over the classes. With every class counted alike the difference is "
+        "{difference} points {ci}."
+    ),
     "gap_closed": "Share of the gap between control and teacher that was closed: {gap} {ci}.",
     "gap_open": "Teacher and control are too close for a share of the gap to mean anything.",
     "baseline_wins": (

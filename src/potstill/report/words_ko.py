@@ -26,6 +26,9 @@ WORDS = {
         "손해: 시험 데이터 {count}개 중 학생 모델은 {student}, 교사 없이 학습한 대조군은 {control}를 맞혔습니다. 차이는 "
         "{difference}점 [{low}, {high}], 맥니마 검정 p {p}입니다. 대조군을 배포하거나 교사 모델을 바꾸세요."
     ),
+    "verdict_balanced": (
+        "시험 데이터가 클래스마다 고르지 않습니다. 모든 클래스를 똑같이 치면 차이는 {difference}점 {ci}입니다."
+    ),
     "gap_closed": "대조군과 교사 모델의 격차 가운데 메운 비율: {gap} {ci}.",
     "gap_open": "교사 모델과 대조군의 차이가 너무 작아 격차의 비율은 의미가 없습니다.",
     "baseline_wins": (
