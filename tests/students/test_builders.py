@@ -22,6 +22,7 @@ BUILDERS = {
     "static": Static(width=16, hidden=8),
     "encoder": Encoder(layers=(1,)),
     "linear": Linear(num_buckets=2048),
+    "linear across words": Linear(num_buckets=2048, across_words=True, least_count=2),
     "pixel_cnn": PixelCnn(filters=4, hidden=16),
     "resnet": ResNet(width=8),
     "ds_cnn": DsCnn(width=16, num_blocks=3),

@@ -15,6 +15,7 @@ from potstill.errors import ConfigurationError
 
 RECIPE_SUFFIXES = (".yaml", ".yml")
 SIZES = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "b": 1}
+PLAIN_TEACHERS = ("encoder", "scratch", "ngrams", "network", "probe")
 TIMES = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
@@ -42,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--teacher",
         default="",
-        help="encoder, scratch, network, probe, a model's folder or name, recorded:COLUMN, openai:MODEL@URL, "
-        "huggingface:MODEL, FILE.py:FACTORY, FILE.onnx",
+        help="encoder, scratch, ngrams, network, probe, several of these joined by +, a model's folder or name, "
+        "recorded:COLUMN, openai:MODEL@URL, huggingface:MODEL, FILE.py:FACTORY, FILE.onnx",
     )
     parser.add_argument(
         "--student", default="", help="cnn, static, linear, encoder, resnet, ds_cnn, bc_resnet; chosen when left out"
@@ -140,6 +141,9 @@ def teacher_values(text: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: a form that isn't known.
     """
+    members = [{"kind": part.strip()} for part in text.split("+")]
+    if all(member["kind"] in PLAIN_TEACHERS for member in members):
+        return members[0] if len(members) == 1 else {"kind": "ensemble", "members": members}
     kind, _, rest = text.partition(":")
     if kind == "recorded" and rest:
         return {"kind": "recorded", "label_column": rest}
@@ -160,8 +164,6 @@ def teacher_values(text: str) -> dict[str, Any]:
         return {"kind": "module", "file": text}
     if text.endswith(".onnx"):
         return {"kind": "onnx", "file": text}
-    if text in ("encoder", "scratch", "network", "probe"):
-        return {"kind": text}
     return {"kind": "encoder", "model": text}
 
 
