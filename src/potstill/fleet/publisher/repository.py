@@ -112,10 +112,8 @@ def change_root(fleet: Fleet, change: Callable[[Root], None], *, now: datetime |
     Raises:
         ConfigurationError: keys are missing.
     """
-    from tuf.api.metadata import Root
-
-    metadata = read_root(fleet)
-    old = Root.from_dict(metadata.signed.to_dict())
+    # Read twice: the old one must not change with the new one.
+    metadata, old = read_root(fleet), read_root(fleet).signed
     change(metadata.signed)
     metadata.signed.version += 1
     metadata.signed.expires = _expiry(fleet, "root", now)

@@ -121,6 +121,9 @@ def begin(rollout: Rollout, version: int, rings: Sequence[float] = ()) -> Rollou
     Raises:
         ConfigurationError: another rollout is under way, or the rings don't grow to 1.
     """
+    if rollout.state == "running" and rollout.share == 1:
+        # All devices were offered it; whoever publishes on doesn't wait for the last report.
+        rollout = _promoted(rollout)
     if rollout.state in ("running", "waiting", "paused"):
         raise ConfigurationError(
             f"release {rollout.candidate} is still being rolled out to cohort {rollout.cohort!r} ({rollout.state}, "
