@@ -43,6 +43,7 @@ def _line(number: int, line: Line) -> str:
         ("failed predictions", _share(health["error_rate"])),
         ("mean probability of the answers", "-" if health["confidence"] is None else f"{health['confidence']:.3f}"),
         ("out of scope", _share(health["out_of_scope"])),
+        ("drift", "; ".join(line.drift.found) or "none found"),
     ]
     log = [(str(entry["time"]), str(entry["what"])) for entry in reversed(rollout.log)]
     events = [

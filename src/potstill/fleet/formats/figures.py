@@ -77,6 +77,44 @@ class Figures:
         """One more prediction that failed."""
         return replace(self, num_predictions=self.num_predictions + 1, num_errors=self.num_errors + 1)
 
+    def since(self, before: Figures) -> Figures:
+        """What came after an earlier state of the same window; all of it where the window began anew."""
+        classes = {name: count - before.classes.get(name, 0) for name, count in self.classes.items()}
+        counts = [
+            self.num_predictions - before.num_predictions,
+            self.num_errors - before.num_errors,
+            self.num_out_of_scope - before.num_out_of_scope,
+            *classes.values(),
+        ]
+        if min(counts) < 0:
+            return self
+        return replace(
+            self,
+            num_predictions=counts[0],
+            num_errors=counts[1],
+            num_out_of_scope=counts[2],
+            sum_confidence=self.sum_confidence - before.sum_confidence,
+            sum_squares=self.sum_squares - before.sum_squares,
+            classes={name: count for name, count in classes.items() if count},
+        )
+
+    def plus(self, other: Figures) -> Figures:
+        """Two windows together."""
+        classes = dict(self.classes)
+        for name, count in other.classes.items():
+            if name in classes or len(classes) < MAX_CLASSES:
+                classes[name] = classes.get(name, 0) + count
+        return replace(
+            self,
+            num_predictions=self.num_predictions + other.num_predictions,
+            num_errors=self.num_errors + other.num_errors,
+            num_out_of_scope=self.num_out_of_scope + other.num_out_of_scope,
+            latencies_ms=(*self.latencies_ms, *other.latencies_ms)[-MAX_LATENCIES:],
+            sum_confidence=self.sum_confidence + other.sum_confidence,
+            sum_squares=self.sum_squares + other.sum_squares,
+            classes=classes,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """All of it."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}

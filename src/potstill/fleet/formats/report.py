@@ -14,6 +14,7 @@ from typing import Any, Final, final
 
 from potstill.errors import MissingExtraError, ReportError
 from potstill.files import canonical_json
+from potstill.fleet.formats.figures import parse_figures
 
 FORMAT = "potstill-report"
 FORMAT_VERSION = 1
@@ -105,6 +106,9 @@ def _read(body: Mapping[str, Any]) -> Report:
         raise ValueError(f"it says {body['format']!r}, version {body['format_version']!r}")
     if body["event"] not in EVENTS:
         raise ValueError(f"event {body['event']!r}")
+    # Figures that can't be would reach every sum.
+    if body["health"]:
+        parse_figures(body["health"])
     sequence, version = body["sequence"], body["version"]
     if type(sequence) is not int or sequence < 1 or not (version is None or type(version) is int):
         raise ValueError("numbers in the wrong form")

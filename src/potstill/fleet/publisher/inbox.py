@@ -11,6 +11,7 @@ from typing import Any, final
 from potstill.errors import IntegrityError
 from potstill.files import canonical_json, digest, locked, write_atomic
 from potstill.fleet.formats.assignment import position
+from potstill.fleet.formats.figures import parse_figures
 from potstill.fleet.formats.report import Report, open_report
 from potstill.fleet.publisher.place import Fleet
 from potstill.fleet.publisher.rollout import Counts, Rollout
@@ -32,7 +33,8 @@ class DeviceRecord:
         last_digest: of that report, to notice two devices with one key.
         version: that it runs, as far as it said.
         outcomes: version -> `committed`, `failed` or `trying`.
-        health: figures that it sent last.
+        health: figures that it sent last; they count from the day the release was installed.
+        recent: the same since the report before.
         events: what happened on it, newest last.
         num_conflicts: reports with a number that another report had: a copied key.
     """
@@ -48,13 +50,15 @@ class DeviceRecord:
     version: int | None = None
     outcomes: Mapping[str, str] = field(default_factory=dict)
     health: Mapping[str, Any] = field(default_factory=dict)
+    recent: Mapping[str, Any] = field(default_factory=dict)
     events: tuple[Mapping[str, Any], ...] = ()
     num_conflicts: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**values, "events": list(self.events), "outcomes": dict(self.outcomes), "health": dict(self.health)}
+        mappings = {name: dict(values[name]) for name in ("outcomes", "health", "recent")}
+        return {**values, **mappings, "events": list(self.events)}
 
 
 @final
@@ -113,6 +117,7 @@ def counted(record: DeviceRecord, report: Report) -> tuple[DeviceRecord, bool]:
         version=_running(record, report),
         outcomes=dict(sorted(outcomes.items(), key=lambda item: int(item[0]))[-MAX_EVENTS:]),
         health=report.health or record.health,
+        recent=_recent(record, report),
         events=((*record.events, event) if is_event else record.events)[-MAX_EVENTS:],
     )
     return changed, True
@@ -160,6 +165,15 @@ def count(records: Iterator[DeviceRecord], rollout: Rollout) -> Counts:
         committed += outcome == "committed"
         failed += outcome == "failed"
     return Counts(num_devices=number, num_committed=committed, num_failed=failed)
+
+
+def _recent(record: DeviceRecord, report: Report) -> Mapping[str, Any]:
+    """What happened since the report before; all of it where that was about another release."""
+    if not report.health:
+        return record.recent
+    if report.version != record.version or not record.health:
+        return report.health
+    return parse_figures(report.health).since(parse_figures(record.health)).summary()
 
 
 def _running(record: DeviceRecord, report: Report) -> int | None:

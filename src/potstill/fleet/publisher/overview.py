@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from potstill.fleet.formats.assignment import position
+from potstill.fleet.publisher.drift import Drift, find_drift
 from potstill.fleet.publisher.inbox import DeviceRecord, count, read_records
 from potstill.fleet.publisher.place import Fleet
 from potstill.fleet.publisher.repository import read_expiry
@@ -31,6 +32,7 @@ class Line:
         rings: devices in each ring alone.
         health: figures over all devices.
         events: what happened, newest first.
+        drift: of the inputs since the release became stable.
     """
 
     rollout: Rollout
@@ -41,6 +43,7 @@ class Line:
     rings: Sequence[int]
     health: Mapping[str, Any]
     events: Sequence[Mapping[str, Any]]
+    drift: Drift
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -56,6 +59,7 @@ class Line:
             "devices_by_ring": list(self.rings),
             "health": dict(self.health),
             "events": [dict(event) for event in self.events],
+            "drift": self.drift.to_json(),
         }
 
 
@@ -86,12 +90,12 @@ def overview(fleet: Fleet) -> Overview:
         IntegrityError: something is damaged.
     """
     records = list(read_records(fleet))
-    lines = [_line(read_rollout(fleet, cohort, model), records) for cohort, model in lines_of(fleet)]
+    lines = [_line(fleet, read_rollout(fleet, cohort, model), records) for cohort, model in lines_of(fleet)]
     expires = {role: when.isoformat() for role, when in read_expiry(fleet).items()}
     return Overview(name=fleet.folder.name, lines=lines, expires=expires)
 
 
-def _line(rollout: Rollout, records: Sequence[DeviceRecord]) -> Line:
+def _line(fleet: Fleet, rollout: Rollout, records: Sequence[DeviceRecord]) -> Line:
     mine = [r for r in records if (r.cohort, r.model) == (rollout.cohort, rollout.model)]
     events = [{"device": r.device, **event} for r in mine for event in r.events]
     given_up = [event for event in events if event["event"] in ("reverted", "refused")]
@@ -104,6 +108,7 @@ def _line(rollout: Rollout, records: Sequence[DeviceRecord]) -> Line:
         rings=_by_ring(rollout, mine),
         health=_health(mine),
         events=sorted(events, key=lambda event: str(event["time"]), reverse=True)[:MAX_EVENTS],
+        drift=find_drift(fleet, rollout, mine),
     )
 
 
