@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--student", default="", help="cnn, static, linear, encoder, resnet, ds_cnn, bc_resnet; chosen when left out"
     )
     parser.add_argument("--budget", default="", metavar="size=5MB,latency=1ms", help="limits that choose the student")
+    parser.add_argument("--parent", default="", help="bundle or run that the student goes on from, for small updates")
     parser.add_argument("--seeds", type=int, default=0, help="train student and control as pairs with so many seeds")
     parser.add_argument("--gate", action="append", default=[], metavar="accuracy=0.9", help="what must hold")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="training.num_epochs=20")
@@ -121,6 +122,8 @@ def recipe_values(args: argparse.Namespace) -> dict[str, Any]:
         values["student"] = {"kind": args.student}
     if getattr(args, "budget", ""):
         values["budget"] = budget_values(args.budget)
+    if getattr(args, "parent", ""):
+        values["parent"] = args.parent
     if getattr(args, "seeds", 0):
         values["num_seeds"] = args.seeds
     return values
@@ -195,7 +198,19 @@ def budget_values(text: str) -> dict[str, Any]:
 def _refuse_mixed(args: argparse.Namespace) -> None:
     given = [
         name
-        for name in ("test", "unlabelled", "text", "image", "audio", "group", "label", "teacher", "student", "budget")
+        for name in (
+            "test",
+            "unlabelled",
+            "text",
+            "image",
+            "audio",
+            "group",
+            "label",
+            "teacher",
+            "student",
+            "budget",
+            "parent",
+        )
         if getattr(args, name)
     ]
     if given:

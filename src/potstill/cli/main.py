@@ -27,6 +27,8 @@ COMMANDS = {
     "export": "write the bundle of a run in another precision",
     "store": "list, verify and clean the kept answers of teachers",
     "runs": "list runs",
+    "fleet": "sign releases, roll them out to devices and see how they do",
+    "device": "take, watch and run the releases of a fleet",
 }
 USAGE_ERROR, INTERRUPTED = 2, 130
 

@@ -31,6 +31,7 @@ from potstill.recipe.telling import Told, make_content
 from potstill.report import sentence, write_report
 from potstill.runtime import Model, load
 from potstill.signals import Store, default_root
+from potstill.students.parent import Parent
 from potstill.teachers.fit import settled_numerics
 from potstill.training.device import choose_device
 from potstill.types import Progress, Silent
@@ -195,7 +196,7 @@ def _work(
         last,
         out / "contenders",
         teacher_title=title,
-        wish=recipe.export.precision,
+        wish=_wish(recipe, context.parent),
         licenses=licenses,
         seed=recipe.seed,
         progress=progress,
@@ -225,6 +226,13 @@ def _work(
     }
     write_atomic(out / RESULT, canonical_json(result))
     return result
+
+
+def _wish(recipe: Recipe, parent: Parent | None) -> Any:
+    """A child ships in its parent's precision, else no byte of it would be like the parent's."""
+    if parent is None or recipe.export.precision != "auto":
+        return recipe.export.precision
+    return parent.precision
 
 
 @dataclass(frozen=True)
