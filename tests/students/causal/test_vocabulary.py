@@ -7,6 +7,12 @@ from hypothesis import strategies as st
 
 from potstill.errors import ConfigurationError
 from potstill.students.causal import trim_bpe, trim_tokenizer
+from potstill.students.causal.pre_tokenizer import (
+    PRE_TOKENIZERS,
+    name_pre_tokenizer,
+    read_pre_tokenizer_name,
+    with_pre_tokenizer,
+)
 from tests.lm import SPECIALS, TEXTS, pieces_of, tiny_tokenizer
 from tests.toys import toy_tokenizer
 
@@ -77,3 +83,32 @@ def test_pieces_can_be_kept_by_name_and_ids_keep_their_order(tokenizer):
 def test_other_tokenizers_are_refused():
     with pytest.raises(ConfigurationError, match="only byte-level BPE"):
         trim_bpe(toy_tokenizer(), ["card"])
+
+
+@pytest.mark.parametrize("name", sorted(PRE_TOKENIZERS))
+def test_a_pre_tokenizer_keeps_its_name_through_saving_and_trimming(tokenizer, tmp_path, name):
+    from transformers import AutoTokenizer
+
+    named = with_pre_tokenizer(tokenizer, name)
+    small, old_ids = trim_tokenizer(named, ["a rate  of 1200"])
+    assert old_ids[small.encode("a rate  of 1200")].tolist() == named.encode("a rate  of 1200")
+    small.save_pretrained(tmp_path)
+    again = AutoTokenizer.from_pretrained(tmp_path)
+    assert name_pre_tokenizer(again.backend_tokenizer.to_str()) == name
+
+
+def test_unknown_pre_tokenizers_are_refused(tokenizer):
+    with pytest.raises(ConfigurationError, match="rule 'chatglm-bpe'"):
+        with_pre_tokenizer(tokenizer, "chatglm-bpe")
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    content["pre_tokenizer"] = {"type": "Whitespace"}
+    with pytest.raises(ConfigurationError, match="no known name"):
+        name_pre_tokenizer(json.dumps(content))
+
+
+def test_the_name_is_read_from_a_file(tmp_path):
+    value = b"\x12\0\0\0\0\0\0\0tokenizer.ggml.pre\x08\0\0\0\x06\0\0\0\0\0\0\0smollm rest"
+    (tmp_path / "model.gguf").write_bytes(b"GGUF" + value)
+    (tmp_path / "none.gguf").write_bytes(b"GGUF")
+    assert read_pre_tokenizer_name(tmp_path / "model.gguf") == "smollm"
+    assert read_pre_tokenizer_name(tmp_path / "none.gguf") == "default"

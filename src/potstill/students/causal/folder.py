@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,12 +13,14 @@ import torch
 from potstill.errors import MissingExtraError, TeacherUnavailableError
 from potstill.files import sync_folder
 from potstill.students.causal.cut import build, plain_config
+from potstill.students.causal.pre_tokenizer import read_pre_tokenizer_name, with_pre_tokenizer
 
 
 def load_causal_lm(path: Path, *, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
     """Model (in eval mode) and tokenizer of a folder in Hugging Face's layout, or of a GGUF file.
 
-    What comes from GGUF is rebuilt as a plain model, so that it can be trained and saved.
+    What comes from GGUF is rebuilt as a plain model, so that it can be trained and saved, and its tokenizer gets the
+    pre-tokenizer that the file names: transformers puts GPT-2's in its place and cuts some texts differently.
 
     Raises:
         MissingExtraError: transformers, or for GGUF `gguf` and `accelerate`, are not installed.
@@ -46,7 +49,7 @@ def load_causal_lm(path: Path, *, dtype: torch.dtype = torch.float32) -> tuple[A
         if not model.config.tie_word_embeddings:
             state["lm_head.weight"] = model.lm_head.weight.detach()
         model = build(type(model), plain_config(model.config), state, generation_config=model.generation_config)
-        model = model.to(dtype)
+        model, tokenizer = model.to(dtype), with_pre_tokenizer(tokenizer, read_pre_tokenizer_name(path))
     return model.eval(), tokenizer
 
 
@@ -68,6 +71,8 @@ def save_causal_lm(folder: Path, model: Any, tokenizer: Any, *, dtype: torch.dty
         model.save_pretrained(draft, state_dict=state)
         tokenizer.save_pretrained(draft)
         _say_dtype(draft / "config.json", dtype)
+        for path in draft.iterdir():
+            path.chmod(0o644)  # safetensors writes for its owner alone
         if folder.exists():
             shutil.rmtree(folder)
         draft.chmod(0o755)
@@ -79,8 +84,6 @@ def save_causal_lm(folder: Path, model: Any, tokenizer: Any, *, dtype: torch.dty
 
 
 def _say_dtype(config: Path, dtype: torch.dtype) -> None:
-    import json
-
     content = json.loads(config.read_text("utf-8"))
     content["dtype"] = str(dtype).removeprefix("torch.")
     config.write_text(json.dumps(content, indent=2) + "\n", "utf-8")

@@ -20,7 +20,7 @@ NO_LIMIT = 1 << 30
 
 
 def trim_bpe(tokenizer_json: str, texts: Iterable[str], *, keep: Sequence[str] = ()) -> TrimmedVocabulary:
-    """Keeps the pieces that the texts use, their merge ancestors, all single bytes and all added tokens.
+    """Keeps the pieces that the texts use, their merge ancestors, the single bytes it has and all added tokens.
 
     BPE joins the pair of lowest rank first. What it does inside a piece of its result is what it does to that piece
     alone, so with every piece on that way kept, and every merge between kept pieces, it takes the same steps on these
@@ -49,8 +49,8 @@ def trim_bpe(tokenizer_json: str, texts: Iterable[str], *, keep: Sequence[str] =
     by_id = {number: piece for piece, number in vocabulary.items()}
     used = used_pieces(Tokenizer.from_str(tokenizer_json), texts, max_length=NO_LIMIT)
     added = {token["content"] for token in content["added_tokens"]}
-    kept = {by_id[number] for number in used if number in by_id} | set(keep) | set(_byte_pieces())
-    kept = _with_ancestors(kept - added, ranks) & set(vocabulary)
+    kept = {by_id[number] for number in used if number in by_id} | set(keep) | (_byte_pieces() & set(vocabulary))
+    kept = _with_ancestors(kept - added, ranks)
     all_ids = vocabulary | {token["content"]: token["id"] for token in content["added_tokens"]}
     ordered = sorted(kept | added, key=all_ids.__getitem__)
     new_ids = {piece: number for number, piece in enumerate(ordered)}
@@ -102,22 +102,20 @@ def tokenizer_json_of(tokenizer: Any) -> str:
 
 def _check_byte_level(content: dict[str, Any], vocabulary: dict[str, int], keep: Sequence[str]) -> None:
     kind = content["model"].get("type")
-    missing = [piece for piece in _byte_pieces() if piece not in vocabulary]
-    if kind != "BPE" or missing:
+    if kind != "BPE" or '"ByteLevel"' not in json.dumps(content["decoder"]):
         raise ConfigurationError(
-            f"the tokenizer is {kind}{f' without {len(missing)} of the 256 byte pieces' if missing else ''}; only "
-            "byte-level BPE vocabularies can be trimmed, because unseen text must stay spellable. Keep the whole "
-            "vocabulary (trim_vocabulary: false)."
+            f"the tokenizer is {kind} and not on bytes; only byte-level BPE vocabularies can be trimmed, because "
+            "unseen text must stay spellable. Keep the whole vocabulary (trim_vocabulary: false)."
         )
     unknown = [piece for piece in keep if piece not in vocabulary]
     if unknown:
         raise ConfigurationError(f"the tokenizer has no piece {', '.join(map(repr, unknown))} that could be kept")
 
 
-def _byte_pieces() -> list[str]:
+def _byte_pieces() -> set[str]:
     from tokenizers.pre_tokenizers import ByteLevel
 
-    return sorted(ByteLevel.alphabet())
+    return set(ByteLevel.alphabet())
 
 
 def _pair(merge: str | Sequence[str]) -> Pair:
