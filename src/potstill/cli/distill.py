@@ -13,6 +13,7 @@ from potstill.cli.progress import TerminalProgress
 from potstill.cli.summary import run_result
 from potstill.errors import ConfigurationError
 
+NAMED = ("test", "unlabelled", "text", "image", "audio", "group", "label")
 RECIPE_SUFFIXES = (".yaml", ".yml")
 SIZES = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "b": 1}
 PLAIN_TEACHERS = ("encoder", "scratch", "ngrams", "network", "probe")
@@ -34,17 +35,27 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--other", action="store_true", help='add a class "other" for all that is not kept')
 
 
+def add_generative_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of a student that writes."""
+    parser.add_argument("--prompt", default="", help="column of the prompt: the student writes instead of classifying")
+    parser.add_argument("--answer", default="", help="column of the answer that is wanted; `answer` when left out")
+    parser.add_argument("--messages", default="", help="column of a chat, in place of --prompt and --answer")
+    parser.add_argument("--layers", type=int, default=0, help="layers of the teacher that a student that writes keeps")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All options of `distill`."""
     parser.add_argument(
         "source", help="labelled rows (CSV, TSV, JSONL, Parquet, a folder of pictures or sounds), or a recipe (.yaml)"
     )
     add_data_arguments(parser)
+    add_generative_arguments(parser)
     parser.add_argument(
         "--teacher",
         default="",
         help="encoder, scratch, ngrams, network, probe, several of these joined by +, a model's folder or name, "
-        "recorded:COLUMN, openai:MODEL@URL, huggingface:MODEL, FILE.py:FACTORY, FILE.onnx",
+        "recorded:COLUMN, openai:MODEL@URL, huggingface:MODEL, FILE.py:FACTORY, FILE.onnx; with --prompt a language "
+        "model's folder or .gguf",
     )
     parser.add_argument(
         "--student", default="", help="cnn, static, linear, encoder, resnet, ds_cnn, bc_resnet; chosen when left out"
@@ -66,7 +77,11 @@ def main(args: argparse.Namespace) -> Result:
     """Builds the recipe and runs it."""
     from potstill.recipe.load import build_recipe, load_recipe
 
+    from potstill.cli.distill_text import distill_text, is_generative_source
+
     source = Path(args.source)
+    if is_generative_source(args):
+        return distill_text(args)
     overrides = [*args.overrides, *(f"gates.{gate}" for gate in args.gate)]
     if source.suffix.lower() in RECIPE_SUFFIXES:
         _refuse_mixed(args)
@@ -198,19 +213,7 @@ def budget_values(text: str) -> dict[str, Any]:
 def _refuse_mixed(args: argparse.Namespace) -> None:
     given = [
         name
-        for name in (
-            "test",
-            "unlabelled",
-            "text",
-            "image",
-            "audio",
-            "group",
-            "label",
-            "teacher",
-            "student",
-            "budget",
-            "parent",
-        )
+        for name in (*NAMED, "teacher", "student", "budget", "parent", "prompt", "answer", "messages", "layers")
         if getattr(args, name)
     ]
     if given:

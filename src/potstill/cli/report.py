@@ -18,8 +18,12 @@ def main(args: argparse.Namespace) -> Result:
     """Writes the report in place."""
     from potstill.recipe.run import REPORT
     from potstill.report import load_content, write_report
+    from potstill.report.generative import is_written_report, load_written_content, write_written_report
 
     folder = args.run / REPORT
-    written = write_report(folder, load_content(folder), language=args.lang)
+    if is_written_report(folder):
+        written = write_written_report(folder, load_written_content(folder), language=args.lang)
+    else:
+        written = write_report(folder, load_content(folder), language=args.lang)
     found = {name: str(path) for name, path in written.items()}
     return Result({"run_dir": str(args.run), "written": found}, "\n".join(found.values()))

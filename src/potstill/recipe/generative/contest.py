@@ -1,0 +1,253 @@
+"""Student and control: cut from one model, trained for the same number of steps, chosen on the same dev rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from potstill.data.prompts import Chat, PromptData
+from potstill.evaluation.generation import matches
+from potstill.losses import tokens as token_losses
+from potstill.recipe.generative.recipe import CausalCut, GenerativeRecipe
+from potstill.recipe.generative.teaching import EVALUATIONS, Asked, chat_rows
+from potstill.recipe.stages import stage
+from potstill.students.causal import cut_causal_lm, map_layers, trim_tokenizer
+from potstill.students.causal.chat import ChatTokens
+from potstill.students.causal.decode import write
+from potstill.training.causal_lm_task import CausalLmTask, ChatRow
+from potstill.training.loop import DivergedError, Plan, TrainingState, train
+from potstill.types import IntArray, Progress
+
+LOSSES = {made.kind: made for made in (cls() for cls in token_losses.KINDS)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """How students start.
+
+    Attributes:
+        model: that they are cut from, with its tokens.
+        chat: of the student.
+        layers: the layer map.
+        old_ids: for each id of the student that of the model; None where the vocabulary is whole.
+    """
+
+    model: Any
+    chat: ChatTokens
+    layers: tuple[int, ...]
+    old_ids: IntArray | None
+
+    def build(self) -> Any:
+        """A fresh student in fp32; each the same."""
+        return cut_causal_lm(self.model, layers=self.layers, old_ids=self.old_ids, tokenizer=self.chat.tokenizer)
+
+    def new_ids(self) -> IntArray:
+        """For each id of the model that of the student, -1 for what it lacks."""
+        size = int(self.model.get_input_embeddings().weight.shape[0])
+        if self.old_ids is None:
+            return np.arange(size)
+        found = np.full(size, -1, np.int64)
+        found[self.old_ids] = np.arange(len(self.old_ids))
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritingTrial:
+    """One setting.
+
+    Attributes:
+        name: for the report.
+        signal: `top_k`, `text`, or `none` for a control.
+        learning_rate: peak.
+    """
+
+    name: str
+    signal: Literal["top_k", "text", "none"]
+    learning_rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritingResult:
+    """One training and what it reached on dev.
+
+    Attributes:
+        trial: its settings.
+        model: in bf16 and eval mode, at its best step.
+        state: of the training.
+        dev_exact_match: share of dev answers that are right.
+        error: why it failed, empty when it didn't.
+    """
+
+    trial: WritingTrial
+    model: Any
+    state: TrainingState
+    dev_exact_match: float
+    error: str = ""
+
+    def summary(self) -> dict[str, Any]:
+        """For the report, JSON values."""
+        score = self.state.best_score
+        return {
+            **asdict(self.trial),
+            "dev_exact_match": self.dev_exact_match,
+            "dev_nats": score if np.isfinite(score) else None,
+            "steps_done": self.state.step,
+            "best_step": self.state.best_step,
+            "error": self.error,
+        }
+
+
+def make_cut(spec: CausalCut, model: Any, tokens: ChatTokens, chats: Sequence[Chat], answers: Sequence[str]) -> Cut:
+    """The student's vocabulary and layers.
+
+    Args:
+        spec: of the student.
+        model: that it is cut from.
+        tokens: of that model.
+        chats: all that the student learns from and chooses on; never test rows.
+        answers: what the teacher wrote.
+    """
+    layers = map_layers(int(model.config.num_hidden_layers), spec.layers, spec.spread)
+    if not spec.trim_vocabulary:
+        return Cut(model=model, chat=tokens, layers=layers, old_ids=None)
+    texts = [tokens.text_of(chat.to_json()) for chat in chats]
+    texts += [chat.answer for chat in chats if chat.answer] + list(answers)
+    tokenizer, old_ids = trim_tokenizer(tokens.tokenizer, texts)
+    return Cut(model=model, chat=ChatTokens(tokenizer), layers=layers, old_ids=old_ids)
+
+
+def trials(recipe: GenerativeRecipe) -> tuple[list[WritingTrial], list[WritingTrial]]:
+    """Of the student and of the control, as many for one as for the other."""
+    rate, signal = recipe.training.learning_rate, recipe.training.signal
+    signals: tuple[Literal["top_k", "text"], ...] = ("top_k", "text") if signal == "auto" else (signal,)
+    student = [WritingTrial(name=s, signal=s, learning_rate=rate) for s in signals]
+    control = [
+        WritingTrial(name=f"lr {rate * factor:g}", signal="none", learning_rate=rate * factor)
+        for factor in (1.0, 0.5)[: len(student)]
+    ]
+    return student, control
+
+
+def student_rows(trial: WritingTrial, data: PromptData, chats: Sequence[Chat], asked: Asked, cut: Cut) -> list[ChatRow]:
+    """Gold rows, and for a student the teacher's answers besides."""
+    rows = chat_rows(data.train, cut.chat)
+    if trial.signal == "none":
+        return rows
+    new_ids = cut.new_ids()
+    for chat, answer in zip(chats, asked.answers, strict=True):
+        if answer is None:
+            continue
+        prompt = cut.chat.prompt(chat.to_json())
+        ids = new_ids[answer.ids]
+        if len(ids) == 0 or (ids < 0).any():
+            # The student spells the text in its own way, so there is nothing to compare token by token.
+            rows.append(ChatRow(prompt=prompt, answer=cut.chat.answer(answer.text)))
+        elif trial.signal == "text" or answer.top_ids.shape[1] == 0:
+            rows.append(ChatRow(prompt=prompt, answer=ids.tolist()))
+        else:
+            top = new_ids[answer.top_ids]
+            rows.append(ChatRow(prompt=prompt, answer=ids.tolist(), top_ids=top, top_logprobs=answer.top_logprobs))
+    return rows
+
+
+def hold(
+    name: str,
+    listed: Sequence[WritingTrial],
+    rows_of: Any,
+    *,
+    recipe: GenerativeRecipe,
+    data: PromptData,
+    cut: Cut,
+    num_steps: int,
+    out: Path,
+    precision: str,
+    device: str,
+    progress: Progress,
+) -> tuple[WritingResult, list[WritingResult]]:
+    """Trains every trial and returns the best on dev with all of them.
+
+    Args:
+        name: of the contender.
+        listed: what is tried.
+        rows_of: trial -> rows.
+        recipe, data, cut, num_steps, out, precision, device, progress: of the run.
+
+    Raises:
+        DivergedError: all of them diverged.
+    """
+    results = []
+    for trial in listed:
+        rows = rows_of(trial)
+        results.append(_run(name, trial, rows, recipe, data, cut, num_steps, out, precision, device, progress))
+    best = max(results, key=lambda r: (not r.error, r.dev_exact_match, -r.state.best_score))
+    if best.error:
+        raise DivergedError(f"every trial of the {name} failed; the first: {best.error}")
+    return best, results
+
+
+def _run(
+    name: str,
+    trial: WritingTrial,
+    rows: Sequence[ChatRow],
+    recipe: GenerativeRecipe,
+    data: PromptData,
+    cut: Cut,
+    num_steps: int,
+    out: Path,
+    precision: str,
+    device: str,
+    progress: Progress,
+) -> WritingResult:
+    training = recipe.training
+    ingredients = {
+        "trial": asdict(trial),
+        "training": asdict(training),
+        "student": asdict(recipe.student),
+        "teacher": recipe.teacher.config(),
+        "data": data.digest,
+        "num_rows": len(rows),
+        "precision": precision,
+        "seed": recipe.seed,
+    }
+    plan = Plan(
+        num_steps=num_steps,
+        batch_size=training.batch_size,
+        learning_rate=trial.learning_rate,
+        weight_decay=0.01,
+        evaluate_every=max(1, num_steps // EVALUATIONS),
+        precision=precision,
+        seed=recipe.seed,
+        num_threads=training.num_threads,
+        checkpoint_every_s=training.checkpoint_every_s,
+    )
+    model = cut.build()
+    dev = chat_rows(data.dev, cut.chat)
+    task = CausalLmTask(model, rows, dev=dev, loss=LOSSES[training.loss])
+    progress.stage(f"{name}: {trial.name}", num_steps)
+    state, error = TrainingState(), ""
+    try:
+        state = train(
+            task, plan, folder=stage(out, name, ingredients).folder, progress=progress, device=device
+        )
+    except DivergedError as diverged:
+        error = str(diverged)
+    model = model.to(torch.bfloat16).eval()
+    texts = write_texts(model, cut.chat, data.dev, recipe.teacher.max_new_tokens)
+    right = matches(texts, [chat.answer or "" for chat in data.dev])
+    return WritingResult(
+        trial=trial, model=model, state=state, dev_exact_match=float(right.mean()) if len(right) else 0.0, error=error
+    )
+
+
+def write_texts(model: Any, tokens: ChatTokens, chats: Sequence[Chat], max_new_tokens: int) -> list[str]:
+    """Greedy answers, as text."""
+    prompts = [tokens.prompt(chat.to_json()) for chat in chats]
+    texts = [""] * len(chats)
+    for position, found in write(model, prompts, end=tokens.end, max_new_tokens=max_new_tokens):
+        texts[position] = tokens.text(found.ids.tolist())
+    return texts

@@ -1,0 +1,14 @@
+"""Bundles of students that write, and what a device does with them. Never imports torch."""
+
+from potstill.runtime.generating.bundle import GenerativeBundle, is_generative, open_bundle
+from potstill.runtime.generating.llama import LlamaGenerator
+from potstill.runtime.generating.manifest import GENERATIVE_FORMAT, GenerativeManifest
+
+__all__ = [
+    "GENERATIVE_FORMAT",
+    "GenerativeBundle",
+    "GenerativeManifest",
+    "LlamaGenerator",
+    "is_generative",
+    "open_bundle",
+]
