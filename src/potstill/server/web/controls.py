@@ -76,7 +76,7 @@ class Choice:
 
 
 def choices(
-    legend: str, name: str, options: Sequence[Choice], value: str, *, several: Sequence[str] | None = None
+    legend: str, name: str, options: Sequence[Choice], value: str = "", *, several: Sequence[str] | None = None
 ) -> str:
     """Cards to choose one of; with `several`, the values chosen among any number."""
     cards = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from potstill.report.figures import percent
 from potstill.report.markup import escape, tag
 from potstill.report.words import Words
 
@@ -113,3 +114,8 @@ def pager(words: Words, *, older: str, newer: str) -> str:
     if older:
         links.append(tag("a", escape(words("older")), href=older, class_="button", rel="next"))
     return tag("nav", *links, class_="pager", aria_label=words("pages")) if links else ""
+
+
+def share(value: float) -> str:
+    """A share as a bar with its figure."""
+    return tag("meter", percent(value), value=round(value, 4), min=0, max=1) + " " + number(percent(value))
