@@ -206,9 +206,32 @@ def model(texts):
 
 def keys(texts):
     rows = [
-        KeyRow(id="key_1", name=texts[0], hint="12<4", created_at=1_790_000_000, is_admin=True, is_own=True),
-        KeyRow(id="key_2", name=texts[1], hint="1234", created_at=1_790_000_000, may_store=False, retention_days=30),
-        KeyRow(id="key_3", name=texts[-1], hint="1234", created_at=1_790_000_000, revoked_at=1_790_000_001),
+        KeyRow(
+            id="key_1",
+            name=texts[0],
+            hint="12<4",
+            project=texts[0],
+            created_at=1_790_000_000,
+            is_admin=True,
+            is_own=True,
+        ),
+        KeyRow(
+            id="key_2",
+            name=texts[1],
+            hint="1234",
+            project=texts[0],
+            created_at=1_790_000_000,
+            may_store=False,
+            retention_days=30,
+        ),
+        KeyRow(
+            id="key_3",
+            name=texts[-1],
+            hint="1234",
+            project=texts[0],
+            created_at=1_790_000_000,
+            revoked_at=1_790_000_001,
+        ),
     ]
     uses = [
         Use(model=texts[0], kind="teacher", calls=100, prompt_tokens=12_000, answer_tokens=900, cost=1.25),

@@ -15,7 +15,10 @@ def listing(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) 
     head = tag("tr", *(tag("th", escape(name), scope="col", role="columnheader") for name in header), role="row")
     body = []
     for row in rows:
-        cells = [tag("td", cell, role="cell", data_label=name) for name, cell in zip(header[1:], row[1:], strict=True)]
+        cells = [
+            tag("td", tag("div", cell) if cell else "", role="cell", data_label=name)
+            for name, cell in zip(header[1:], row[1:], strict=True)
+        ]
         body.append(tag("tr", tag("th", row[0], scope="row", role="rowheader"), *cells, role="row"))
     parts = [tag("thead", head, role="rowgroup"), tag("tbody", *body, role="rowgroup")]
     said = tag("caption", escape(caption), class_="hidden")
@@ -118,4 +121,5 @@ def pager(words: Words, *, older: str, newer: str) -> str:
 
 def share(value: float) -> str:
     """A share as a bar with its figure."""
-    return tag("meter", percent(value), value=round(value, 4), min=0, max=1) + " " + number(percent(value))
+    bar = tag("meter", value=round(value, 4), min=0, max=1, aria_hidden="true")
+    return tag("span", bar, " ", number(percent(value)), class_="share")

@@ -103,10 +103,11 @@ def _picture(words: Words, address: str) -> str:
     if _PICTURE.fullmatch(address):
         return void("img", src="".join(address.split()), alt=words("picture"), loading="lazy")
     try:
-        host = urlsplit(address).hostname or ""
+        host = urlsplit(address).hostname
     except ValueError:
-        host = ""
-    return tag("p", escape(words("picture_not_loaded", host=host or "?")), class_="quiet")
+        host = None
+    said = words("picture_not_loaded", host=host) if host else words("picture_not_shown")
+    return tag("p", escape(said), class_="quiet")
 
 
 def _call(words: Words, call: Any) -> str:

@@ -144,9 +144,7 @@ def eval_page(viewer: Viewer, found: Eval) -> str:
     delete = controls.form(
         viewer.csrf, address + "/delete", controls.button(words("delete"), look="danger", confirm=confirm)
     )
-    criteria = tag(
-        "ul", *(tag("li", tag("strong", escape(name)), " ", pieces.code(say)) for name, say in found.criteria)
-    )
+    criteria = (tag("li", tag("strong", escape(name)), " ", pieces.code(says)) for name, says in found.criteria)
     is_live = any(run.status in ("queued", "in_progress") for run in found.runs)
     live = tag("div", _runs(words, found.runs), id="live", **({"data_live": "yes"} if is_live else {}))
     return page(
@@ -163,7 +161,9 @@ def eval_page(viewer: Viewer, found: Eval) -> str:
 def _runs(words: Words, runs: Sequence[RunRow]) -> str:
     if not runs:
         return pieces.card(words("runs"), tag("p", escape(words("runs_empty")), class_="quiet"))
-    header = [words(key) for key in ("model", "status", "pass_rate", "passed", "failed", "errored", "time_utc")]
+    header = [
+        words(key) for key in ("model", "status", "pass_rate", "num_passed", "num_failed", "num_errored", "time_utc")
+    ]
     rows = [
         [
             pieces.code(run.model or run.name),

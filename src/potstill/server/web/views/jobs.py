@@ -19,8 +19,10 @@ LOOKS = {
     "validating_files": "wait",
     "queued": "wait",
     "running": "live",
+    "in_progress": "live",
     "paused": "wait",
     "succeeded": "good",
+    "completed": "good",
     "failed": "bad",
 }
 UNFINISHED = ("validating_files", "queued", "running")
@@ -172,11 +174,11 @@ def _curves(words: Words, job: Job) -> str:
         found = {name: job.metrics[name] for name in names if job.metrics.get(name)}
         if found:
             series = [Series(words(f"metric_{name}"), _thinned(points), joined=True) for name, points in found.items()]
-            drawn.append(plot(series, title=words(title), x_name=words("step"), y_name=words(title)))
-            drawn.append(_twin(words, title, found))
+            drawing = plot(series, title=words(title), x_name=words("step"), y_name=words(title))
+            drawn.append(tag("div", drawing, _twin(words, title, found)))
     if not drawn:
-        drawn = [tag("p", escape(words("curves_empty")), class_="quiet")]
-    return pieces.card(words("curves"), *drawn)
+        return pieces.card(words("curves"), tag("p", escape(words("curves_empty")), class_="quiet"))
+    return pieces.card(words("curves"), tag("div", *drawn, class_="plots"))
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
@@ -189,7 +191,7 @@ def _twin(words: Words, title: str, found: Mapping[str, Sequence[tuple[float, fl
     steps = sorted({step for points in found.values() for step, _ in points})
     by_step = [dict(points) for points in found.values()]
     rows = [
-        [whole(step), *(pieces.number(number(values.get(step), 4)) for values in by_step)]
+        [pieces.number(whole(step)), *(pieces.number(number(values.get(step), 4)) for values in by_step)]
         for step in steps[-MAX_POINTS:]
     ]
     header = [words("step"), *(words(f"metric_{name}") for name in found)]
@@ -231,7 +233,7 @@ def _checkpoints(words: Words, job: Job) -> str:
     header = [words(key) for key in ("step", "metric_valid_loss", "accuracy", "model")]
     rows = [
         [
-            whole(each.step),
+            pieces.number(whole(each.step)),
             pieces.number(number(each.loss, 4)),
             pieces.number(percent(each.accuracy)),
             pieces.code(each.model),

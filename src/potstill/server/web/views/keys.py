@@ -21,6 +21,7 @@ class KeyRow:
     id: str
     name: str
     hint: str
+    project: str
     created_at: int
     is_admin: bool = False
     may_store: bool = True
@@ -109,7 +110,7 @@ def _list(viewer: Viewer, keys: Sequence[KeyRow]) -> str:
     words = viewer.words
     rows = []
     for key in keys:
-        marks = [pieces.badge(words("key_admin"), "live")] if key.is_admin else []
+        marks = [pieces.badge(words("key_admin"), "info")] if key.is_admin else []
         marks += [pieces.badge(words("key_own"), "good")] if key.is_own else []
         marks += [] if key.may_store else [pieces.badge(words("key_no_store"), "wait")]
         if key.retention_days is not None:
@@ -122,8 +123,9 @@ def _list(viewer: Viewer, keys: Sequence[KeyRow]) -> str:
             revoke = controls.button(words("revoke"), look="danger", confirm=words("revoke_confirm"), aria_label=label)
             act = controls.form(viewer.csrf, f"/keys/{key.id}/revoke", revoke)
         shown = tag("div", *marks, class_="tags") if marks else ""
-        rows.append([escape(key.name), pieces.code("…" + key.hint), pieces.when(key.created_at), shown, act])
-    header = [words(name) for name in ("name", "key", "time_utc", "rights", "action")]
+        cells = [pieces.code("…" + key.hint), escape(key.project), pieces.when(key.created_at), shown, act]
+        rows.append([escape(key.name), *cells])
+    header = [words(name) for name in ("name", "key", "project", "time_utc", "rights", "action")]
     return tag("h2", escape(words("keys"))) + pieces.listing(words("keys"), header, rows)
 
 

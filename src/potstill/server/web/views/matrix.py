@@ -137,7 +137,7 @@ def _paired(words: Words, paired: Sequence[Paired]) -> str:
                 pieces.number(points(each.difference)),
                 pieces.number(f"[{100 * each.low:+.1f}, {100 * each.high:+.1f}]"),
                 pieces.number(f"{each.only_first} : {each.only_second}"),
-                pieces.number(probability(each.p)),
+                pieces.number(probability(each.p).removeprefix("= ")),
                 pieces.badge(words(f"says_{says}"), {"better": "good", "worse": "bad", "same": ""}[says]),
             ]
         )
