@@ -80,6 +80,11 @@ class Keyring:
         """Reads them again, after a change."""
         self._keys = self._database.read_now(_valid_keys)
 
+    def named(self, id: str) -> Key | None:
+        """The key of that id, None when it is not valid any more."""
+        key = next((each for each in self._keys.values() if each.id == id), None)
+        return key if key is not None and (key.expires_at is None or key.expires_at > now()) else None
+
     def find(self, connection: HTTPConnection) -> Key:
         """The key that a request was sent with.
 

@@ -20,6 +20,7 @@ from potstill.server.errors import ApiError, forbidden
 from potstill.server.ids import new_id
 from potstill.server.log import log, log_failure
 from potstill.server.services import Services
+from potstill.server.sessions import find_session
 
 
 class Policy(enum.Enum):
@@ -28,6 +29,7 @@ class Policy(enum.Enum):
     PUBLIC = "anybody"
     PROJECT = "a valid key; it sees its project only"
     ADMIN = "an administrator's key"
+    BROWSER = "a signed-in browser; it sees the project of its key only"
 
 
 @final
@@ -73,6 +75,7 @@ class Endpoint:
         policy: who may; there is no default, so a new route says it.
         handler: answers.
         body: type of the JSON that it takes (a msgspec Struct or dict); None: the handler reads what it wants.
+        refuse: shows an error to whom JSON says nothing; None: as the API does.
     """
 
     method: str
@@ -80,6 +83,7 @@ class Endpoint:
     policy: Policy
     handler: Handler
     body: type[Any] | None = None
+    refuse: Callable[[Request, ApiError], Response] | None = None
 
 
 @final
@@ -110,22 +114,28 @@ class Resource:
             found = await self.endpoints[request.method].handler(call)
             return found if isinstance(found, Response) else json_response(found)
         except ApiError as error:
-            return error_response(error)
+            return self._refuse(request, error)
         except ClientDisconnect:
             return Response(status_code=499)
         except PotstillError as error:
             log_failure("failed", error, route=self.path, method=request.method)
-            return error_response(ApiError(500, str(error), kind="server_error", code=type(error).__name__))
+            return self._refuse(request, ApiError(500, str(error), kind="server_error", code=type(error).__name__))
         except Exception as error:
             log_failure("unexpected", error, route=self.path, method=request.method)
-            return error_response(
-                ApiError(500, "The server had an error while answering; its log says more.", kind="server_error")
-            )
+            message = "The server had an error while answering; its log says more."
+            return self._refuse(request, ApiError(500, message, kind="server_error"))
+
+    def _refuse(self, request: Request, error: ApiError) -> Response:
+        endpoint = self.endpoints.get(request.method)
+        return endpoint.refuse(request, error) if endpoint and endpoint.refuse else error_response(error)
 
     async def _open(self, request: Request) -> Call:
         endpoint = self.endpoints.get(request.method)
         policy = endpoint.policy if endpoint else Policy.PROJECT
-        key = NOBODY if policy is Policy.PUBLIC else self.services.keyring.find(request)
+        if policy is Policy.BROWSER:
+            key = await find_session(self.services, request)
+        else:
+            key = NOBODY if policy is Policy.PUBLIC else self.services.keyring.find(request)
         if policy is Policy.ADMIN and not key.is_admin:
             raise forbidden("This needs an administrator's key; the one that `potstill serve` printed is one.")
         if endpoint is None:

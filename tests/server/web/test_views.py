@@ -11,7 +11,7 @@ from tests.server.web.pages import PIXEL, all_pages
 
 VOID = {"meta", "img", "path", "rect", "br", "input", "link", "option-in-datalist"}
 PLACES_OF_TEXT = ("alt", "aria-label", "placeholder", "title", "data-label", "data-confirm")
-VALUES = r"evil\.example|input_audio|\d MB|\d kB|ft:\d+|\d\.zip|default"
+VALUES = r"evil\.example|input_audio|\d [kM]?B|ft:\d+|\d\.zip|default"
 NAMES = list(all_pages(words_in("en")))
 
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
-from potstill.server.database.migrations import m0001_access, m0002_completions, m0003_files, m0004_models
+from potstill.server.database.migrations import (
+    m0001_access,
+    m0002_completions,
+    m0003_files,
+    m0004_models,
+    m0010_sessions,
+)
 
 METADATA = MetaData()
 
@@ -16,3 +22,4 @@ files = m0003_files.files(METADATA)
 uploads = m0003_files.uploads(METADATA)
 upload_parts = m0003_files.upload_parts(METADATA)
 models = m0004_models.models(METADATA)
+sessions = m0010_sessions.sessions(METADATA)
