@@ -29,6 +29,7 @@ COMMANDS = {
     "runs": "list runs",
     "fleet": "sign releases, roll them out to devices and see how they do",
     "device": "take, watch and run the releases of a fleet",
+    "serve": "OpenAI's distillation API on this machine",
 }
 USAGE_ERROR, INTERRUPTED = 2, 130
 

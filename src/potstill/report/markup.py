@@ -16,10 +16,15 @@ def escape(value: object) -> str:
     return html.escape(text, quote=True)
 
 
-def tag(name: str, *content: str, **attributes: str | int | float) -> str:
+def tag(name: str, /, *content: str, **attributes: str | int | float) -> str:
     """An element; `content` is HTML already, attribute values are escaped."""
+    return f"{void(name, **attributes)}{''.join(content)}</{name}>"
+
+
+def void(name: str, /, **attributes: str | int | float) -> str:
+    """An element that never has content, as `input`; or the opening of one that has."""
     written = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"' for key, value in attributes.items())
-    return f"<{name}{written}>{''.join(content)}</{name}>"
+    return f"<{name}{written}>"
 
 
 def paragraph(text: str) -> str:

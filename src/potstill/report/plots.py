@@ -151,7 +151,7 @@ def _legend(names: Sequence[str]) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.3g}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
 
 
 def bars(values: Mapping[str, float], *, title: str) -> str:

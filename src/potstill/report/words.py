@@ -30,6 +30,11 @@ class _Formatter(string.Formatter):
         return str(super().format_field(value, format_spec))
 
 
+def fill(sentence: str, values: Mapping[str, Any]) -> str:
+    """A sentence with its values in their places."""
+    return _Formatter().vformat(sentence, (), values)
+
+
 def ends_on_consonant(text: str) -> bool:
     """Whether Korean hears a consonant at the end of a word."""
     last = text.rstrip("\"')]} ")[-1:]
@@ -41,15 +46,15 @@ def ends_on_consonant(text: str) -> bool:
 class Words:
     """The sentences of one language."""
 
-    def __init__(self, language: str) -> None:
-        if language not in LANGUAGES:
-            raise ConfigurationError(f"reports are written in {' and '.join(LANGUAGES)}, not in {language!r}")
+    def __init__(self, language: str, languages: Mapping[str, Mapping[str, str]] = LANGUAGES) -> None:
+        if language not in languages:
+            raise ConfigurationError(f"reports are written in {' and '.join(languages)}, not in {language!r}")
         self.language = language
-        self._words = LANGUAGES[language]
+        self._words = languages[language]
 
     def __call__(self, key: str, /, **values: Any) -> str:
         """The sentence of that key with its values."""
-        return _Formatter().format(self._words[key], **values)
+        return fill(self._words[key], values)
 
     def has(self, key: str) -> bool:
         """Whether there is such a sentence."""
