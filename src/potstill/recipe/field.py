@@ -17,7 +17,8 @@ from potstill.recipe.recipe import Recipe
 from potstill.recipe.teaching import Teaching
 from potstill.recipe.trials import control_trials, count_steps, defaults, student_trials, way_of
 from potstill.recipe.weighting import class_weights
-from potstill.students import Linear, StudentBuilder, StudentContext
+from potstill.students import StudentBuilder, StudentContext
+from potstill.students.linear import usual_linear
 from potstill.students.parent import read_parent
 from potstill.teachers import Encoder
 from potstill.training.device import Numerics
@@ -130,7 +131,7 @@ def train_field(
         "control": ("control", builder, for_control, teaching.control),
     }
     if controls.baseline and isinstance(teaching.control.inputs[0], str):
-        linear = Linear()
+        linear = usual_linear(teaching.control.inputs)
         contests["baseline"] = (
             "hashed n-grams, linear",
             linear,

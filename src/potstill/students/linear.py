@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, final
 
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from potstill.errors import ConfigurationError
 from potstill.runtime.preprocess import HashedNgrams
 from potstill.students.base import Student, StudentContext, StudentOutput
+from potstill.students.tokenizer import is_dense
+from potstill.types import Input
 
 
 class LinearNgrams(nn.Module):
@@ -75,6 +78,16 @@ class Linear:
             dropout=dropout,
             least_count=self.least_count,
         )
+
+
+def usual_linear(inputs: Sequence[Input]) -> Linear:
+    """The strongest of these for the script of some texts, as dev rows told (docs/log.md).
+
+    Where a character is a syllable or a word, n-grams that run across words say more, and there are more of them.
+    """
+    if is_dense([str(text) for text in inputs]):
+        return Linear(num_buckets=65_536, char_ngrams=(1, 5), across_words=True, least_count=2)
+    return Linear()
 
 
 def ngram_student(context: StudentContext, ngrams: HashedNgrams, *, least_count: int, dropout: float = 0.0) -> Student:
