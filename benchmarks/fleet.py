@@ -172,7 +172,7 @@ def moved_share(before, after):
 
 
 def deltas(args):
-    """BANKING77: a student of two thirds of the rows is deployed, a child of it learns from all of them."""
+    """BANKING77: a student of some rows is deployed, a child of it learns from these and half as many more."""
     rows = tables.banking()
     train, test = rows["train"], rows["test"]
     order = np.random.default_rng(0).permutation(len(train["text"]))
@@ -198,7 +198,7 @@ def deltas(args):
             given = {"train": some(count), "test": test}
             return run(recipe, root / name, tables=given, store=root / "store")
 
-        first = distil("parent", 6600, Training(num_epochs=args.epochs, num_trials=1, refit="no"))
+        first = distil("parent", args.rows, Training(num_epochs=args.epochs, num_trials=1, refit="no"))
         was = first.result["student"]["accuracy"]
         print("deployed", was, flush=True)
         cases = [
@@ -211,7 +211,7 @@ def deltas(args):
             ),
         ]
         for i, (name, more, training) in enumerate(cases):
-            child = distil(f"child-{i}", 10_000, training, **more)
+            child = distil(f"child-{i}", args.rows * 3 // 2, training, **more)
             made = {d.file: d for d in make_deltas([files(first.bundle)], files(child.bundle))}
             delta = made.get("model.onnx")
             runs.append(
@@ -252,7 +252,8 @@ def main():
     parser.add_argument("what", choices=["updates", "polls", "deltas", "simulate"])
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--devices", type=int, default=10_000)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--rows", type=int, default=3000)
     args = parser.parse_args()
     {"updates": updates, "polls": polls, "deltas": deltas, "simulate": simulate}[args.what](args)
 
