@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test check slow lock clean
+.PHONY: demo test check slow conformance lock clean
 demo: $(STAMP)
 	$(BIN)/potstill demo --out demo
 
@@ -18,6 +18,12 @@ check: $(STAMP)
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow --timeout=3600
+
+# The public suite of The Update Framework against our device: make conformance SUITE=/path/to/tuf-conformance
+# Its expiry tests need a command `faketime`.
+conformance: $(STAMP)
+	@test -d "$(SUITE)/tuf_conformance" || { echo "SUITE=$(SUITE) holds no tuf_conformance; give a checkout of theupdateframework/tuf-conformance"; exit 2; }
+	PYTHONPATH="$(SUITE)" $(BIN)/python -m pytest -c /dev/null --rootdir "$(SUITE)" -p no:cacheprovider "$(SUITE)/tuf_conformance" --entrypoint "$(CURDIR)/$(BIN)/potstill device tuf-client"
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

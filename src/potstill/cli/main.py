@@ -28,6 +28,7 @@ COMMANDS = {
     "store": "list, verify and clean the kept answers of teachers",
     "runs": "list runs",
     "fleet": "sign releases, roll them out to devices and see how they do",
+    "refresh": "learn from what devices sent back, and publish to the first ring",
     "device": "take, watch and run the releases of a fleet",
     "serve": "OpenAI's distillation API on this machine",
 }
