@@ -39,7 +39,9 @@ def inputs(args):
     head = (torch.randn(args.vocabulary, args.width) * 0.05).requires_grad_(True)
     teacher_hidden = torch.randn(args.positions, args.width)
     teacher_head = torch.randn(args.vocabulary, args.width) * 0.05
-    logs = torch.cat([torch.log_softmax(part @ teacher_head.T, -1).topk(64).values for part in teacher_hidden.split(64)])
+    logs = torch.cat(
+        [torch.log_softmax(part @ teacher_head.T, -1).topk(64).values for part in teacher_hidden.split(64)]
+    )
     indices = torch.cat([(part @ teacher_head.T).topk(64).indices for part in teacher_hidden.split(64)])
     return hidden, head, teacher_hidden, teacher_head, (indices, logs, torch.log1p(-logs.exp().sum(-1)))
 

@@ -17,7 +17,19 @@ from potstill.errors import ConfigurationError
 NAMES = ("teacher", "student", "control", "baseline")
 MESSAGES = "messages"
 # What belongs to a classifier alone.
-FOREIGN = ("text", "image", "audio", "group", "label", "separator", "out_of_scope", "classes", "other", "student", "budget")
+FOREIGN = (
+    "text",
+    "image",
+    "audio",
+    "group",
+    "label",
+    "separator",
+    "out_of_scope",
+    "classes",
+    "other",
+    "student",
+    "budget",
+)
 
 
 def is_generative_source(args: argparse.Namespace) -> bool:
@@ -46,9 +58,7 @@ def distill_text(args: argparse.Namespace) -> Result:
             f"--{', --'.join(name.replace('_', '-') for name in given)} belongs to a classifier, and --prompt to a "
             "student that writes. Leave one of them out."
         )
-    recipe = build_generative(
-        generative_values(args), [*args.overrides, *(f"gates.{gate}" for gate in args.gate)]
-    )
+    recipe = build_generative(generative_values(args), [*args.overrides, *(f"gates.{gate}" for gate in args.gate)])
     if args.dry_run:
         from potstill.recipe.generative.forecast import forecast_generative
 

@@ -45,7 +45,7 @@ def ship_writer(
         max_new_tokens=max_new_tokens,
         context_length=min(int(model.config.max_position_embeddings), LONGEST_CONTEXT),
         answers=list(answers),
-        probes=[{"messages": chat.to_json(), "answer": text} for chat, text in probes[:NUM_PROBES]],
+        probes=[{"messages": chat.to_json(), "answer": text} for chat, text in probes],
         licenses=licenses,
         evaluation=evaluation,
         created_by=f"potstill {__version__}",

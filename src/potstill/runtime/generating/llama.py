@@ -36,7 +36,7 @@ class LlamaGenerator:
         try:
             import xllamacpp
         except ImportError as error:
-            raise MissingExtraError("xllamacpp", "lm") from error
+            raise MissingExtraError("xllamacpp", "gguf") from error
         params = xllamacpp.CommonParams()
         params.model.path = str(gguf)
         params.n_ctx = context_length
