@@ -102,6 +102,10 @@ def written_result(result: dict[str, Any]) -> Result:
     lines = [table(header, rows), "", verdict_sentence(result)]
     if result["baseline_wins"]:
         lines.append("A linear model on n-grams is at least as accurate on these answers: consider shipping that.")
+    if result["gguf"]:
+        parity = result["gguf"]["parity"]
+        said = f", same first token in llama.cpp for {100 * parity['top_1']:.0f} %" if parity else ""
+        lines.append(f"gguf: {size(result['gguf']['size_bytes'])}, {result['gguf']['quantization']}{said}")
     lines += [f"signal: {result['signal']}", f"report: {result['report']}", f"bundle: {result['bundle']}"]
     return Result(result, "\n".join(lines))
 

@@ -72,7 +72,7 @@ def _engine(opened: GenerativeBundle, threads: int) -> tuple[Answer, str]:
         llama = LlamaGenerator(opened.gguf, context_length=opened.manifest.context_length, threads=threads)
         return lambda chat: llama.reply(chat.to_json(), max_new_tokens=limit).text, "llama.cpp"
     if not (find_spec("transformers") and find_spec("torch")):
-        raise MissingExtraError("xllamacpp (or torch and transformers)", "gguf")
+        raise MissingExtraError("xllamacpp (or torch and transformers)", "llama")
     return _transformers(opened.folder, limit, threads), "transformers"
 
 

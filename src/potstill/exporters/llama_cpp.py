@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from potstill.errors import ConfigurationError, IntegrityError, MissingExtraError
+from potstill.errors import ConfigurationError, IntegrityError
+from potstill.runtime.generating.llama import open_llama
 from potstill.students.causal import load_causal_lm
 
 TOP = 5
@@ -99,16 +100,7 @@ class LlamaCpp:
     """
 
     def __init__(self, path: Path, *, num_threads: int = 1, context: int = 1024) -> None:
-        try:
-            import xllamacpp
-        except ImportError as error:
-            raise MissingExtraError("xllamacpp", "llama") from error
-        params = xllamacpp.CommonParams()
-        params.model.path = str(path)
-        params.n_ctx, params.n_parallel = context, 1
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = num_threads
-        params.warmup, params.verbosity, params.port = False, -1, 0
-        self._server: Any = xllamacpp.Server(params)
+        self._server: Any = open_llama(path, context_length=context, threads=num_threads)
 
     def __enter__(self) -> LlamaCpp:
         return self

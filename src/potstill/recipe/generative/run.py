@@ -136,7 +136,7 @@ def _work(
     progress.stage("report")
     probed = data.dev[:NUM_PROBES]
     texts = write_texts(taught.student.model, taught.cut.chat, probed, recipe.teacher.max_new_tokens)
-    bundle_digest = ship_writer(
+    bundle_digest, gguf = ship_writer(
         out / BUNDLE,
         taught.student.model,
         taught.cut.chat,
@@ -145,6 +145,8 @@ def _work(
         answers=data.closed_answers,
         licenses={"bundle": recipe.license} if recipe.license else {},
         evaluation=line,
+        gguf=recipe.gguf,
+        progress=progress,
     )
     content = make_written_content(
         recipe,
@@ -168,6 +170,7 @@ def _work(
         "bundle_digest": bundle_digest,
         "recipe_digest": recipe.digest(),
         "data_digest": data.digest,
+        "gguf": gguf,
         "signal": taught.student.trial.signal,
         "teacher_calls": taught.asked.capture.num_asked,
         "prefix_share_reused": taught.asked.prefixes.share_reused,
