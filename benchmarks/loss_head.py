@@ -1,17 +1,19 @@
 """Memory and time of the loss on a language model's head: ours, the plain way, and checkpointed chunks.
 
-Forward KL from a teacher to a student of the same sizes, bf16 products, gradients of the states and of the head. Each
+Forward KL from a teacher to a student of the same sizes, gradients of the states and of the head; products in fp32, or
+with --bf16 in bf16, which is slower on processors that have no instructions for it. Each
 variant runs in processes of its own, in turns; memory is the peak above what stood before, time is CPU-seconds of one
 thread; both are the least of all turns.
 """
 
 import argparse
+import ctypes
+import gc
 import json
-import resource
 import subprocess
 import sys
-import threading
 import time
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +41,9 @@ def inputs(args):
     head = (torch.randn(args.vocabulary, args.width) * 0.05).requires_grad_(True)
     teacher_hidden = torch.randn(args.positions, args.width)
     teacher_head = torch.randn(args.vocabulary, args.width) * 0.05
-    logs = torch.cat([torch.log_softmax(part @ teacher_head.T, -1).topk(64).values for part in teacher_hidden.split(64)])
+    logs = torch.cat(
+        [torch.log_softmax(part @ teacher_head.T, -1).topk(64).values for part in teacher_hidden.split(64)]
+    )
     indices = torch.cat([(part @ teacher_head.T).topk(64).indices for part in teacher_hidden.split(64)])
     return hidden, head, teacher_hidden, teacher_head, (indices, logs, torch.log1p(-logs.exp().sum(-1)))
 
@@ -65,28 +69,36 @@ def loss_of(variant, args, hidden, head, teacher_hidden, teacher_head, kept):
     return head_loss(hidden, head, terms, group=args.group).total
 
 
-def peak_rss():
-    """Peak of this process in bytes; the kernel's own high-water mark."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def resident(name):
+    """VmRSS or VmHWM of this process in bytes, as Linux counts."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) * 1024
+
+
+def forget_peak():
+    """Gives freed memory back and lets the high-water mark begin anew."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def measure(args):
-    """In the child: warms up on few positions, then once in full."""
+    """In the child: once in full."""
     torch.set_num_threads(1)
     given = inputs(args)
-    small = [given[0].detach()[:128].requires_grad_(True), *given[1:2], given[2][:128], given[3]]
-    small.append(tuple(part[:128] for part in given[4]))
-    few = torch.zeros(64, args.width).requires_grad_(True)
-    (few.bfloat16() @ torch.zeros(args.width, 64).bfloat16()).sum().backward()
-    del small
-    before, started = peak_rss(), time.process_time()
-    with torch.autocast("cpu", torch.bfloat16):
+    few = torch.zeros(64, args.width, requires_grad=True)
+    (few @ torch.zeros(args.width, 64)).sum().backward()
+    forget_peak()
+    before, started = resident("VmRSS"), time.process_time()
+    with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
         total = loss_of(args.child, args, *given)
     total.backward()
     seconds = time.process_time() - started
     norms = [float(given[i].grad.norm()) for i in (0, 1)]
     print(
-        json.dumps({"extra_bytes": peak_rss() - before, "cpu_seconds": seconds, "loss": total.item(), "norms": norms})
+        json.dumps(
+            {"extra_bytes": resident("VmHWM") - before, "cpu_seconds": seconds, "loss": total.item(), "norms": norms}
+        )
     )
 
 
@@ -98,14 +110,15 @@ def main():
     parser.add_argument("--group", type=int, default=256)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--variants", nargs="+", default=VARIANTS)
+    parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--child", default="")
     args = parser.parse_args()
-    assert threading.active_count() == 1
     if args.child:
         return measure(args)
     from benchmarks.record import record
 
     sizes = [f"--{name}={getattr(args, name)}" for name in ("positions", "vocabulary", "width", "group")]
+    sizes += ["--bf16"] if args.bf16 else []
     found = {variant: [] for variant in args.variants}
     for _ in range(args.turns):
         for variant in args.variants:

@@ -75,9 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> Result:
     """Builds the recipe and runs it."""
-    from potstill.recipe.load import build_recipe, load_recipe
-
     from potstill.cli.distill_text import distill_text, is_generative_source
+    from potstill.recipe.load import build_recipe, load_recipe
 
     source = Path(args.source)
     if is_generative_source(args):

@@ -17,7 +17,19 @@ from potstill.errors import ConfigurationError
 NAMES = ("teacher", "student", "control", "baseline")
 MESSAGES = "messages"
 # What belongs to a classifier alone.
-FOREIGN = ("text", "image", "audio", "group", "label", "separator", "out_of_scope", "classes", "other", "student", "budget")
+FOREIGN = (
+    "text",
+    "image",
+    "audio",
+    "group",
+    "label",
+    "separator",
+    "out_of_scope",
+    "classes",
+    "other",
+    "student",
+    "budget",
+)
 
 
 def is_generative_source(args: argparse.Namespace) -> bool:
@@ -46,9 +58,7 @@ def distill_text(args: argparse.Namespace) -> Result:
             f"--{', --'.join(name.replace('_', '-') for name in given)} belongs to a classifier, and --prompt to a "
             "student that writes. Leave one of them out."
         )
-    recipe = build_generative(
-        generative_values(args), [*args.overrides, *(f"gates.{gate}" for gate in args.gate)]
-    )
+    recipe = build_generative(generative_values(args), [*args.overrides, *(f"gates.{gate}" for gate in args.gate)])
     if args.dry_run:
         from potstill.recipe.generative.forecast import forecast_generative
 
@@ -92,6 +102,10 @@ def written_result(result: dict[str, Any]) -> Result:
     lines = [table(header, rows), "", verdict_sentence(result)]
     if result["baseline_wins"]:
         lines.append("A linear model on n-grams is at least as accurate on these answers: consider shipping that.")
+    if result["gguf"]:
+        parity = result["gguf"]["parity"]
+        said = f", same first token in llama.cpp for {100 * parity['top_1']:.0f} %" if parity else ""
+        lines.append(f"gguf: {size(result['gguf']['size_bytes'])}, {result['gguf']['quantization']}{said}")
     lines += [f"signal: {result['signal']}", f"report: {result['report']}", f"bundle: {result['bundle']}"]
     return Result(result, "\n".join(lines))
 

@@ -156,6 +156,15 @@ def load_prompts(options: PromptOptions, *, tables: Mapping[str, Any] | None = N
     return PromptData(**parts, findings=tuple(findings), digest=digest(canonical_json(listed)))
 
 
+def read_chats(path: Path, options: PromptOptions) -> list[Chat]:
+    """All chats of a file.
+
+    Raises:
+        DataError: it can't be read, or lacks the columns.
+    """
+    return _chats(read_table(path, encoding=options.encoding), options)
+
+
 def _table(options: PromptOptions, tables: Mapping[str, Any], name: str) -> Table | None:
     if tables.get(name) is not None:
         return as_table(tables[name], name)
@@ -183,7 +192,9 @@ def _chats(table: Table | None, options: PromptOptions) -> list[Chat]:
     if not further or len(chats) != len(table):
         return chats
     rows = zip(*(table.columns[name] for name in further), strict=True)
-    return [replace(chat, columns=dict(zip(further, cells, strict=True))) for chat, cells in zip(chats, rows, strict=True)]
+    return [
+        replace(chat, columns=dict(zip(further, cells, strict=True))) for chat, cells in zip(chats, rows, strict=True)
+    ]
 
 
 def _text(cell: Any) -> str | None:
@@ -196,10 +207,7 @@ def _from_messages(cell: Any, place: str) -> Chat:
         if not isinstance(turn, dict) or turn.get("role") not in ROLES or not isinstance(turn.get("content"), str):
             raise DataError(f"{place}: a turn of a chat has a `role` ({', '.join(ROLES)}) and a text as `content`")
         turns.append((str(turn["role"]), str(turn["content"])))
-    if turns and turns[-1][0] == "assistant":
-        answer = turns.pop()[1]
-    else:
-        answer = ""
+    answer = turns.pop()[1] if turns and turns[-1][0] == "assistant" else ""
     if not turns:
         raise DataError(f"{place}: no chat. Expected a list of turns, the last of them the assistant's answer")
     return Chat(tuple(turns), _text(answer))

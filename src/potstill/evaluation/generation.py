@@ -253,7 +253,12 @@ def _line_of(scores: WrittenScores) -> dict[str, Any]:
         "agreement": scores.agreement,
         "size_bytes": scores.size_bytes,
         "num_parameters": scores.num_parameters,
-        "latency_ms": {"p50": latency.p50, "p95": latency.p95, "model_p50": latency.model_p50, "threads": latency.threads}
+        "latency_ms": {
+            "p50": latency.p50,
+            "p95": latency.p95,
+            "model_p50": latency.model_p50,
+            "threads": latency.threads,
+        }
         if latency
         else None,
     }

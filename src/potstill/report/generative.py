@@ -39,7 +39,7 @@ class WrittenContent:
         caveats: what a reader must know before trusting the figures.
         choice: why this student was taken.
         trials: contender -> the settings that were tried with their dev results.
-        spend: what the teacher's answers took: `asked`, `reused`, `cut_answers`, `written_tokens`, `cpu_seconds`.
+        spend: what the teacher's answers took: `asked`, `reused`, `cut_answers`, `cpu_seconds`.
         prefixes: `num_tokens`, `share_reused`, `num_alone`.
         student: `layers`, `vocabulary`, `rows`.
         digests: name -> SHA-256.
@@ -119,7 +119,9 @@ def _assessment(values: dict[str, Any]) -> WrittenAssessment:
         latency = Latency(**one["latency"]) if one["latency"] else None
         curve = [tuple(point) for point in one["curve"]]
         ends = one["exact_match_ci"]
-        scores.append(WrittenScores(**{**one, "latency": latency, "curve": curve, "exact_match_ci": (ends[0], ends[1])}))
+        scores.append(
+            WrittenScores(**{**one, "latency": latency, "curve": curve, "exact_match_ci": (ends[0], ends[1])})
+        )
     comparisons = []
     for one in values["comparisons"]:
         ends = one["difference_ci"]
@@ -152,7 +154,9 @@ def _verdict(content: WrittenContent, words: Words) -> list[str]:
         )
     ]
     if found.gap_closed is not None and found.gap_closed_ci is not None:
-        said.append(words("gap_closed", gap=figures.percent(found.gap_closed, 0), ci=figures.interval(found.gap_closed_ci)))
+        said.append(
+            words("gap_closed", gap=figures.percent(found.gap_closed, 0), ci=figures.interval(found.gap_closed_ci))
+        )
     else:
         said.append(words("gap_open"))
     if found.baseline_wins:
@@ -224,7 +228,10 @@ def _counts(content: WrittenContent, words: Words) -> Table:
 
 
 def _spend(content: WrittenContent, words: Words) -> Table:
-    rows = [[words(name), figures.number(value, 1) if isinstance(value, float) else figures.whole(value)] for name, value in content.spend.items()]
+    rows = [
+        [words(name), figures.number(value, 1) if isinstance(value, float) else figures.whole(value)]
+        for name, value in content.spend.items()
+    ]
     return [words("setting"), words("value")], rows
 
 
@@ -310,7 +317,9 @@ def _page(content: WrittenContent, words: Words) -> str:
             paragraph(words("perplexity_note", k=KL_TOKENS)),
         ),
         section("curves", words("curves"), _curves(content, words)),
-        section("disagreements", words("written_answers"), details(shown, table(header, wrong[:NUM_SHOWN], caption=shown))),
+        section(
+            "disagreements", words("written_answers"), details(shown, table(header, wrong[:NUM_SHOWN], caption=shown))
+        ),
         section(
             "data",
             words("data"),

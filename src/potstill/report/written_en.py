@@ -40,8 +40,7 @@ WORDS = {
         "prompt; {alone} prompts shared too little with any other."
     ),
     "prefixes_none": "Nothing was asked now: all answers lay in the store.",
-    "cut_answers": "answers cut off at the limit, left out",
-    "written_tokens": "tokens written",
+    "cut_answers": "answers without an end within the limit, left out",
     "perplexity_note": (
         "Perplexity is a token of the teacher's for everybody. KL is that of the teacher's {k} likeliest tokens and "
         "the rest as one, on the wanted answers: a lower bound of the full divergence. Times are CPU time of one "

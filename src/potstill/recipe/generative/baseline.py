@@ -29,15 +29,13 @@ def train_baseline(
         return None
     schema = LabelSchema((Field(name="answer", classes=answers),))
     gold = [(_text(chat), chat.answer) for chat in data.train]
-    told = [(_text(chat), found.text) for chat, found in zip(chats, asked.answers, strict=True) if found]
+    told = [(_text(chat), text) for chat, text in zip(chats, asked.texts, strict=True)]
     rows = gold + [(text, answer) for text, answer in told if answer in answers]
     inputs = [text for text, _ in rows]
     training = Training(num_trials=1, precision="fp32")
     labels = _labels([answer or "" for _, answer in rows], answers)
     way = way_of("linear")
-    base = defaults(
-        training, num_labelled=len(gold), num_unlabelled=len(rows) - len(gold), rate_factor=way.rate_factor
-    )
+    base = defaults(training, num_labelled=len(gold), num_unlabelled=len(rows) - len(gold), rate_factor=way.rate_factor)
     num_steps = count_steps(training, base.num_epochs, len(rows))
     ground = Ground(
         run_folder=out,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from potstill.losses import tokens as token_losses
 from potstill.recipe.generative.recipe import CausalCut, GenerativeRecipe
 from potstill.recipe.generative.teaching import EVALUATIONS, Asked, chat_rows
 from potstill.recipe.stages import stage
+from potstill.signals.tokens import TokenRecord
 from potstill.students.causal import cut_causal_lm, map_layers, trim_tokenizer
 from potstill.students.causal.chat import ChatTokens
 from potstill.students.causal.decode import write
@@ -23,7 +24,7 @@ from potstill.training.causal_lm_task import CausalLmTask, ChatRow
 from potstill.training.loop import DivergedError, Plan, TrainingState, train
 from potstill.types import IntArray, Progress
 
-LOSSES = {made.kind: made for made in (cls() for cls in token_losses.KINDS)}
+LOSSES = {kind().kind: kind() for kind in token_losses.KINDS if kind().needs == "distribution"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,106 +140,95 @@ def student_rows(trial: WritingTrial, data: PromptData, chats: Sequence[Chat], a
     if trial.signal == "none":
         return rows
     new_ids = cut.new_ids()
-    for chat, answer in zip(chats, asked.answers, strict=True):
-        if answer is None:
+    for chat, record, text in zip(chats, asked.capture, asked.texts, strict=True):
+        if record is None or text is None:
             continue
-        prompt = cut.chat.prompt(chat.to_json())
-        ids = new_ids[answer.ids]
-        if len(ids) == 0 or (ids < 0).any():
+        prompt, ids = cut.chat.prompt(chat.to_json()), new_ids[record.ids[record.first :]]
+        if (ids < 0).any():
             # The student spells the text in its own way, so there is nothing to compare token by token.
-            rows.append(ChatRow(prompt=prompt, answer=cut.chat.answer(answer.text)))
-        elif trial.signal == "text" or answer.top_ids.shape[1] == 0:
-            rows.append(ChatRow(prompt=prompt, answer=ids.tolist()))
+            rows.append(ChatRow(prompt=prompt, answer=cut.chat.answer(text)))
         else:
-            top = new_ids[answer.top_ids]
-            rows.append(ChatRow(prompt=prompt, answer=ids.tolist(), top_ids=top, top_logprobs=answer.top_logprobs))
+            target = _target(record, new_ids) if trial.signal == "top_k" else None
+            rows.append(ChatRow(prompt=prompt, answer=ids.tolist(), target=target))
     return rows
+
+
+def _target(record: TokenRecord, new_ids: IntArray) -> token_losses.SparseTarget:
+    assert record.indices is not None and record.logprobs is not None and record.tail is not None, "a record of text"
+    stored = token_losses.SparseTarget(
+        indices=torch.from_numpy(record.indices.astype(np.int64)),
+        logprobs=torch.from_numpy(record.logprobs.astype(np.float32)),
+        tail=torch.from_numpy(record.tail.astype(np.float32)),
+    )
+    return stored.renumber(torch.from_numpy(new_ids))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritingGround:
+    """What all trials of a run have in common."""
+
+    recipe: GenerativeRecipe
+    data: PromptData
+    cut: Cut
+    num_steps: int
+    out: Path
+    precision: str
+    device: str
+    progress: Progress
 
 
 def hold(
     name: str,
     listed: Sequence[WritingTrial],
-    rows_of: Any,
-    *,
-    recipe: GenerativeRecipe,
-    data: PromptData,
-    cut: Cut,
-    num_steps: int,
-    out: Path,
-    precision: str,
-    device: str,
-    progress: Progress,
+    rows_of: Callable[[WritingTrial], Sequence[ChatRow]],
+    ground: WritingGround,
 ) -> tuple[WritingResult, list[WritingResult]]:
     """Trains every trial and returns the best on dev with all of them.
-
-    Args:
-        name: of the contender.
-        listed: what is tried.
-        rows_of: trial -> rows.
-        recipe, data, cut, num_steps, out, precision, device, progress: of the run.
 
     Raises:
         DivergedError: all of them diverged.
     """
-    results = []
-    for trial in listed:
-        rows = rows_of(trial)
-        results.append(_run(name, trial, rows, recipe, data, cut, num_steps, out, precision, device, progress))
+    results = [_run(name, trial, rows_of(trial), ground) for trial in listed]
     best = max(results, key=lambda r: (not r.error, r.dev_exact_match, -r.state.best_score))
     if best.error:
         raise DivergedError(f"every trial of the {name} failed; the first: {best.error}")
     return best, results
 
 
-def _run(
-    name: str,
-    trial: WritingTrial,
-    rows: Sequence[ChatRow],
-    recipe: GenerativeRecipe,
-    data: PromptData,
-    cut: Cut,
-    num_steps: int,
-    out: Path,
-    precision: str,
-    device: str,
-    progress: Progress,
-) -> WritingResult:
-    training = recipe.training
+def _run(name: str, trial: WritingTrial, rows: Sequence[ChatRow], ground: WritingGround) -> WritingResult:
+    recipe, training, cut = ground.recipe, ground.recipe.training, ground.cut
     ingredients = {
         "trial": asdict(trial),
         "training": asdict(training),
         "student": asdict(recipe.student),
         "teacher": recipe.teacher.config(),
-        "data": data.digest,
+        "data": ground.data.digest,
         "num_rows": len(rows),
-        "precision": precision,
+        "precision": ground.precision,
         "seed": recipe.seed,
     }
     plan = Plan(
-        num_steps=num_steps,
+        num_steps=ground.num_steps,
         batch_size=training.batch_size,
         learning_rate=trial.learning_rate,
-        weight_decay=0.01,
-        evaluate_every=max(1, num_steps // EVALUATIONS),
-        precision=precision,
+        evaluate_every=max(1, ground.num_steps // EVALUATIONS),
+        precision=ground.precision,
         seed=recipe.seed,
         num_threads=training.num_threads,
         checkpoint_every_s=training.checkpoint_every_s,
     )
     model = cut.build()
-    dev = chat_rows(data.dev, cut.chat)
-    task = CausalLmTask(model, rows, dev=dev, loss=LOSSES[training.loss])
-    progress.stage(f"{name}: {trial.name}", num_steps)
+    task = CausalLmTask(model, rows, dev=chat_rows(ground.data.dev, cut.chat), loss=LOSSES[training.loss])
+    ground.progress.stage(f"{name}: {trial.name}", ground.num_steps)
     state, error = TrainingState(), ""
+    folder = stage(ground.out, name, ingredients).folder
     try:
-        state = train(
-            task, plan, folder=stage(out, name, ingredients).folder, progress=progress, device=device
-        )
+        state = train(task, plan, folder=folder, progress=ground.progress, device=ground.device)
     except DivergedError as diverged:
         error = str(diverged)
     model = model.to(torch.bfloat16).eval()
-    texts = write_texts(model, cut.chat, data.dev, recipe.teacher.max_new_tokens)
-    right = matches(texts, [chat.answer or "" for chat in data.dev])
+    texts = write_texts(model, cut.chat, ground.data.dev, recipe.teacher.max_new_tokens)
+    right = matches(texts, [chat.answer or "" for chat in ground.data.dev])
     return WritingResult(
         trial=trial, model=model, state=state, dev_exact_match=float(right.mean()) if len(right) else 0.0, error=error
     )

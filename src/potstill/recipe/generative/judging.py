@@ -77,7 +77,9 @@ def view_of(teacher: Writer, chats: Sequence[Chat]) -> TeacherView:
     )
 
 
-def measured(writers: Sequence[Writer], chats: Sequence[Chat], view: TeacherView | None, limit: int) -> list[WrittenContender]:
+def measured(
+    writers: Sequence[Writer], chats: Sequence[Chat], view: TeacherView | None, limit: int
+) -> list[WrittenContender]:
     """What everybody writes, how likely they find the wanted answers, and how fast they are, in turns."""
     speeds = _speeds(writers, chats[:NUM_TIMED], limit)
     found = []

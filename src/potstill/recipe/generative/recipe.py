@@ -85,6 +85,7 @@ class GenerativeRecipe:
         training: how.
         gates: what must hold; `accuracy` is the exact match.
         license: SPDX name of the licence that the bundle is given out under, empty when unknown.
+        gguf: how weights are rounded in the file for llama.cpp; `none` writes no such file.
         baseline: train hashed n-grams beside it where the answers are a closed set.
         seed: of everything random.
     """
@@ -95,6 +96,7 @@ class GenerativeRecipe:
     training: GenerativeTraining = field(default_factory=GenerativeTraining)
     gates: Gates = field(default_factory=Gates)
     license: str = ""
+    gguf: Literal["q8_0", "f16", "bf16", "q5_1", "q5_0", "q4_1", "q4_0", "none"] = "q8_0"
     baseline: bool = True
     seed: int = 0
 

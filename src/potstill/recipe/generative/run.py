@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from potstill.recipe.environment import environment
 from potstill.recipe.generative.baseline import train_baseline
 from potstill.recipe.generative.contest import (
     Cut,
+    WritingGround,
     WritingResult,
     hold,
     make_cut,
@@ -28,8 +29,8 @@ from potstill.recipe.generative.contest import (
 )
 from potstill.recipe.generative.judging import Writer, measured, view_of
 from potstill.recipe.generative.recipe import GenerativeRecipe
-from potstill.recipe.generative.shipping import ship_writer
-from potstill.recipe.generative.teaching import Asked, TaughtTeacher, ask, bring_up
+from potstill.recipe.generative.shipping import NUM_PROBES, ship_writer
+from potstill.recipe.generative.teaching import Asked, Tuned, ask, bring_up
 from potstill.recipe.generative.telling import make_written_content
 from potstill.recipe.run import BUNDLE, REPORT, RESULT, Run, check_gates
 from potstill.recipe.run_folder import alone, claim
@@ -47,14 +48,14 @@ class Taught:
     """Everybody who was trained.
 
     Attributes:
-        teacher: that was asked.
+        tuned: the teacher.
         asked: what it answered.
         cut: how student and control start.
         student, control: the best of each on dev.
         tried: contender -> all that was tried.
     """
 
-    teacher: TaughtTeacher
+    tuned: Tuned
     asked: Asked
     cut: Cut
     student: WritingResult
@@ -133,16 +134,19 @@ def _work(
     found = _judge(recipe, out, data, taught, progress)
     line = written_line(found)
     progress.stage("report")
-    said = list(zip(data.dev, write_texts(taught.student.model, taught.cut.chat, data.dev[:4], recipe.teacher.max_new_tokens), strict=False))
-    bundle_digest = ship_writer(
+    probed = data.dev[:NUM_PROBES]
+    texts = write_texts(taught.student.model, taught.cut.chat, probed, recipe.teacher.max_new_tokens)
+    bundle_digest, gguf = ship_writer(
         out / BUNDLE,
         taught.student.model,
         taught.cut.chat,
-        said,
+        list(zip(probed, texts, strict=True)),
         max_new_tokens=recipe.teacher.max_new_tokens,
         answers=data.closed_answers,
         licenses={"bundle": recipe.license} if recipe.license else {},
         evaluation=line,
+        gguf=recipe.gguf,
+        progress=progress,
     )
     content = make_written_content(
         recipe,
@@ -154,10 +158,10 @@ def _work(
         title=out.name,
         command=command,
         environment=environment(device, precision),
-        bundle_digest=bundle_digest,
         vocabulary=len(taught.cut.chat.tokenizer),
     )
-    write_written_report(out / REPORT, content, language=language)
+    digests = {**content.digests, "bundle": bundle_digest}
+    write_written_report(out / REPORT, replace(content, digests=digests), language=language)
     result = {
         **line,
         "run_dir": str(out),
@@ -166,10 +170,11 @@ def _work(
         "bundle_digest": bundle_digest,
         "recipe_digest": recipe.digest(),
         "data_digest": data.digest,
+        "gguf": gguf,
         "signal": taught.student.trial.signal,
-        "teacher_calls": taught.asked.num_asked,
+        "teacher_calls": taught.asked.capture.num_asked,
         "prefix_share_reused": taught.asked.prefixes.share_reused,
-        "capture_cpu_seconds": taught.asked.cpu_seconds,
+        "capture_cpu_seconds": taught.asked.capture.cpu_seconds,
     }
     write_atomic(out / RESULT, canonical_json(result))
     return result
@@ -190,28 +195,28 @@ def _settled_precision(out: Path, recipe: GenerativeRecipe, device: str) -> str:
 def _teach_all(
     recipe: GenerativeRecipe, out: Path, data: PromptData, store: Path, precision: str, device: str, progress: Progress
 ) -> Taught:
-    teacher = bring_up(recipe, data, out, precision=precision, device=device, progress=progress)
+    tuned = bring_up(recipe, data, out, precision=precision, device=device, progress=progress)
+    teacher = tuned.teacher
     # Without unlabelled prompts it answers those that have an answer: how sure it is says something still.
     pool: Sequence[Chat] = data.unlabelled or data.train
-    asked = ask(teacher, pool, recipe, store, progress)
-    written = [answer.text for answer in asked.answers if answer]
+    asked = ask(teacher, pool, store, progress)
+    written = [text for text in asked.texts if text is not None]
     cut = make_cut(recipe.student, teacher.model, teacher.chat, [*data.train, *data.dev, *pool], written)
+    ground = WritingGround(
+        recipe=recipe,
+        data=data,
+        cut=cut,
+        num_steps=recipe.training.num_steps(len(data.train) + len(written)),
+        out=out,
+        precision=precision,
+        device=device,
+        progress=progress,
+    )
     student_trials, control_trials = trials(recipe)
-    num_steps = recipe.training.num_steps(len(data.train) + len(written))
-    where: dict[str, Any] = {
-        "recipe": recipe,
-        "data": data,
-        "cut": cut,
-        "num_steps": num_steps,
-        "out": out,
-        "precision": precision,
-        "device": device,
-        "progress": progress,
-    }
-    student, tried = hold("student", student_trials, lambda t: student_rows(t, data, pool, asked, cut), **where)
-    control, also = hold("control", control_trials, lambda t: student_rows(t, data, pool, asked, cut), **where)
+    student, tried = hold("student", student_trials, lambda t: student_rows(t, data, pool, asked, cut), ground)
+    control, also = hold("control", control_trials, lambda t: student_rows(t, data, pool, asked, cut), ground)
     return Taught(
-        teacher=teacher,
+        tuned=tuned,
         asked=asked,
         cut=cut,
         student=student,
@@ -227,11 +232,11 @@ def _judge(
     layers = len(taught.cut.layers)
     teacher = Writer(
         name="teacher",
-        title=f"{type(taught.teacher.model).__name__}{', tuned on the gold rows' if recipe.teacher.tune else ''}",
-        model=taught.teacher.model,
-        chat=taught.teacher.chat,
-        new_ids=np.arange(int(taught.teacher.model.get_input_embeddings().weight.shape[0])),
-        curve=taught.teacher.curve,
+        title=f"{type(taught.tuned.teacher.model).__name__}{', tuned on the gold rows' if recipe.teacher.tune else ''}",
+        model=taught.tuned.teacher.model,
+        chat=taught.tuned.teacher.chat,
+        new_ids=np.arange(int(taught.tuned.teacher.model.get_input_embeddings().weight.shape[0])),
+        curve=taught.tuned.curve,
     )
     writers = [teacher]
     for name, result in (("student", taught.student), ("control", taught.control)):
@@ -259,4 +264,3 @@ def _judge(
         view.num_tokens,
         seed=recipe.seed,
     )
-

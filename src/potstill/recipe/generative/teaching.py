@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,57 +13,50 @@ from potstill.data.prompts import Chat, PromptData
 from potstill.files import digest
 from potstill.recipe.generative.recipe import GenerativeRecipe
 from potstill.recipe.stages import stage
+from potstill.signals import Store
 from potstill.signals.prefixes import PrefixPlan, plan_prefixes
-from potstill.signals.written import WrittenAnswer, written_entry
+from potstill.signals.token_capture import TokenCapture, capture_tokens
 from potstill.students.causal import load_causal_lm
 from potstill.students.causal.chat import ChatTokens, settle_template
-from potstill.students.causal.decode import write
-from potstill.teachers.causal_lm import ModelFile
+from potstill.teachers.causal_lm import CausalLmTeacher, ModelFile
 from potstill.training.causal_lm_task import CausalLmTask, ChatRow
-from potstill.training.loop import Plan, train
+from potstill.training.loop import Plan, TrainingState, train
 from potstill.types import Progress
 
 EVALUATIONS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaughtTeacher:
+class Tuned:
     """A teacher that can be asked.
 
     Attributes:
-        model: in bf16 and eval mode.
-        chat: its tokenizer with the run's template.
-        identity: everything that could change an answer.
+        teacher: in bf16.
         curve: of its tuning, empty without.
     """
 
-    model: Any
-    chat: ChatTokens
-    identity: dict[str, Any]
+    teacher: CausalLmTeacher
     curve: Sequence[tuple[int, float, float]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What the teacher wrote, and what it took.
+    """What the teacher said.
 
     Attributes:
-        answers: one a chat; None where there is none that could be used.
-        num_asked: prompts asked now.
-        num_reused: prompts whose answers were kept.
-        num_cut: answers that didn't end within `max_new_tokens`; nobody learns from them.
-        num_tokens: written now.
-        prefixes: how prompts share their beginnings, of those asked now.
-        cpu_seconds: of asking.
+        capture: its records.
+        texts: its answers; None where there is none that could be used.
+        prefixes: how the prompts share their beginnings.
     """
 
-    answers: Sequence[WrittenAnswer | None]
-    num_asked: int
-    num_reused: int
-    num_cut: int
-    num_tokens: int
+    capture: TokenCapture
+    texts: Sequence[str | None]
     prefixes: PrefixPlan
-    cpu_seconds: float
+
+    @property
+    def num_usable(self) -> int:
+        """Answers that somebody can learn from."""
+        return sum(text is not None for text in self.texts)
 
 
 def chat_rows(chats: Sequence[Chat], tokens: ChatTokens) -> list[ChatRow]:
@@ -74,32 +66,48 @@ def chat_rows(chats: Sequence[Chat], tokens: ChatTokens) -> list[ChatRow]:
 
 def bring_up(
     recipe: GenerativeRecipe, data: PromptData, out: Path, *, precision: str, device: str, progress: Progress
-) -> TaughtTeacher:
+) -> Tuned:
     """Loads the teacher and tunes it on the training rows; a tuning that was cut off goes on."""
-    spec, training = recipe.teacher, recipe.training
+    spec = recipe.teacher
     file = ModelFile(spec.path())
     file.check(spec.sha256)
     progress.stage("teacher")
     model, tokenizer = load_causal_lm(file.path, dtype=torch.float32 if spec.tune else torch.bfloat16)
     chat = settle_template(tokenizer, is_tuned=spec.tune)
-    identity = {
-        "kind": spec.kind,
-        "weights": file.digest,
-        "template": chat.tokenizer.chat_template,
-        "max_new_tokens": spec.max_new_tokens,
-        "dtype": "bf16",
-        "top_k": training.top_k,
-    }
-    if not spec.tune:
-        return TaughtTeacher(model=model.to(device).eval(), chat=chat, identity=identity)
-    tuning = {"spec": spec.config(), "data": data.digest, "precision": precision, "seed": recipe.seed}
+    weights: dict[str, Any] = {"file": file.digest}
+    curve: Sequence[tuple[int, float, float]] = ()
+    if spec.tune:
+        tuning = {"spec": spec.config(), "data": data.digest, "precision": precision, "seed": recipe.seed}
+        folder = stage(out, "teacher", {**tuning, "weights": file.digest}).folder
+        curve = _tune(model, chat, recipe, data, folder, precision, device, progress).curve
+        weights["tuned"] = digest({**tuning, "torch": torch.__version__})
+    teacher = CausalLmTeacher(
+        model=model.to(device=device, dtype=torch.bfloat16).eval(),
+        chat=chat,
+        weights=weights,
+        top_k=recipe.training.top_k,
+        max_new_tokens=spec.max_new_tokens,
+    )
+    return Tuned(teacher=teacher, curve=curve)
+
+
+def _tune(
+    model: Any,
+    chat: ChatTokens,
+    recipe: GenerativeRecipe,
+    data: PromptData,
+    folder: Path,
+    precision: str,
+    device: str,
+    progress: Progress,
+) -> TrainingState:
+    spec, training = recipe.teacher, recipe.training
     rows = chat_rows(data.train, chat)
     num_steps = max(1, round(spec.num_epochs * len(rows) / spec.batch_size))
     plan = Plan(
         num_steps=num_steps,
         batch_size=spec.batch_size,
         learning_rate=spec.learning_rate,
-        weight_decay=0.01,
         evaluate_every=max(1, num_steps // EVALUATIONS),
         precision=precision,
         seed=recipe.seed,
@@ -108,54 +116,13 @@ def bring_up(
     )
     progress.stage("teacher: tuning", num_steps)
     task = CausalLmTask(model, rows, dev=chat_rows(data.dev, chat))
-    state = train(task, plan, folder=stage(out, "teacher", {**tuning, "weights": file.digest}).folder, progress=progress, device=device)
-    identity["tuned"] = digest({**tuning, "torch": torch.__version__})
-    return TaughtTeacher(model=model.to(torch.bfloat16).eval(), chat=chat, identity=identity, curve=state.curve)
+    return train(task, plan, folder=folder, progress=progress, device=device)
 
 
-def ask(
-    teacher: TaughtTeacher, chats: Sequence[Chat], recipe: GenerativeRecipe, store: Path, progress: Progress
-) -> Asked:
+def ask(teacher: CausalLmTeacher, chats: Sequence[Chat], store: Path, progress: Progress) -> Asked:
     """Its answers to all chats, each asked for once and kept as it comes."""
-    started = time.process_time()
-    entry = written_entry(store, teacher.identity)
-    kept = entry.read()
-    digests = [chat.digest() for chat in chats]
-    missing = [i for i in {d: i for i, d in reversed(list(enumerate(digests)))}.values() if digests[i] not in kept]
-    missing.sort()
-    prompts = [teacher.chat.prompt(chats[i].to_json()) for i in missing]
-    plan = plan_prefixes(prompts)
-    progress.stage("capture", len(missing))
-    limit, num_tokens = recipe.teacher.max_new_tokens, 0
-    answers = write(
-        teacher.model,
-        prompts,
-        end=teacher.chat.end,
-        max_new_tokens=limit,
-        top_k=recipe.training.top_k,
-        plan=plan,
-    )
-    for position, found in answers:
-        is_whole = len(found.ids) > 0 and int(found.ids[-1]) == teacher.chat.end
-        answer = WrittenAnswer(
-            text=teacher.chat.text(found.ids.tolist()),
-            ids=found.ids,
-            top_ids=found.top_ids,
-            top_logprobs=found.top_logprobs,
-            is_whole=is_whole,
-        )
-        entry.keep(digests[missing[position]], answer)
-        num_tokens += len(found.ids)
-        progress.advance()
-    kept = entry.read()
-    listed = [kept.get(d) for d in digests]
-    usable = [answer if answer and answer.is_whole and answer.text else None for answer in listed]
-    return Asked(
-        answers=usable,
-        num_asked=len(missing),
-        num_reused=len(set(digests)) - len(missing),
-        num_cut=sum(answer is None for answer in usable),
-        num_tokens=num_tokens,
-        prefixes=plan,
-        cpu_seconds=round(time.process_time() - started, 1),
-    )
+    samples = [teacher.sample(chat.to_json()) for chat in chats]
+    found = capture_tokens(teacher, samples, Store(store), progress)
+    records = list(found)
+    texts = [teacher.chat.text(record.ids[record.first :].tolist()) if record else None for record in records]
+    return Asked(capture=found, texts=texts, prefixes=plan_prefixes([list(sample.ids) for sample in samples]))

@@ -25,14 +25,12 @@ def make_written_content(
     title: str,
     command: str,
     environment: Mapping[str, str],
-    bundle_digest: str,
     vocabulary: int,
 ) -> WrittenContent:
-    """The content of the report."""
+    """The content of the report; the bundle's digest is added when it is known."""
     caveats = []
     if len(data.dev) < ROUGH_DEV:
         caveats.append(Finding("small_dev_written", {"count": len(data.dev)}))
-    usable = sum(answer is not None for answer in asked.answers)
     return WrittenContent(
         title=title,
         assessment=found,
@@ -47,19 +45,18 @@ def make_written_content(
         choice=[Finding("chosen_signal", {"signal": chosen})] if recipe.training.signal == "auto" else [],
         trials=tried,
         spend={
-            "asked": asked.num_asked,
-            "reused": asked.num_reused,
-            "cut_answers": asked.num_cut,
-            "written_tokens": asked.num_tokens,
-            "cpu_seconds": asked.cpu_seconds,
+            "asked": asked.capture.num_asked,
+            "reused": asked.capture.num_reused,
+            "cut_answers": sum(asked.capture.num_refused.values()),
+            "cpu_seconds": asked.capture.cpu_seconds,
         },
         prefixes={
             "num_tokens": asked.prefixes.num_tokens,
             "share_reused": asked.prefixes.share_reused,
             "num_alone": asked.prefixes.num_alone,
         },
-        student={"layers": recipe.student.layers, "vocabulary": vocabulary, "rows": len(data.train) + usable},
-        digests={"data": data.digest, "recipe": recipe.digest(), "bundle": bundle_digest},
+        student={"layers": recipe.student.layers, "vocabulary": vocabulary, "rows": len(data.train) + asked.num_usable},
+        digests={"data": data.digest, "recipe": recipe.digest()},
         command=command,
         environment=environment,
         licenses={"bundle": recipe.license} if recipe.license else {},

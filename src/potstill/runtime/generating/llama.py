@@ -29,25 +29,33 @@ class Reply:
     is_whole: bool
 
 
+def open_llama(gguf: Path, *, context_length: int, threads: int) -> Any:
+    """A GGUF file in llama.cpp's server, inside this process.
+
+    Raises:
+        MissingExtraError: `xllamacpp` is not installed.
+        BundleError: llama.cpp can't read the file.
+    """
+    try:
+        import xllamacpp
+    except ImportError as error:
+        raise MissingExtraError("xllamacpp", "llama") from error
+    params = xllamacpp.CommonParams()
+    params.model.path = str(gguf)
+    params.n_ctx, params.n_parallel = context_length, 1
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.warmup, params.verbosity, params.port = False, -1, 0
+    try:
+        return xllamacpp.Server(params)
+    except RuntimeError as error:
+        raise BundleError(f"llama.cpp can't read {gguf}: {error}") from error
+
+
 class LlamaGenerator:
     """A GGUF file, ready to answer. One thread by default: on a shared machine more wait for each other."""
 
     def __init__(self, gguf: Path, *, context_length: int = 2048, threads: int = 1) -> None:
-        try:
-            import xllamacpp
-        except ImportError as error:
-            raise MissingExtraError("xllamacpp", "lm") from error
-        params = xllamacpp.CommonParams()
-        params.model.path = str(gguf)
-        params.n_ctx = context_length
-        params.n_parallel = 1
-        params.cpuparams.n_threads = threads
-        params.cpuparams_batch.n_threads = threads
-        params.warmup = False
-        try:
-            self._server = xllamacpp.Server(params)
-        except RuntimeError as error:
-            raise BundleError(f"llama.cpp can't read {gguf}: {error}") from error
+        self._server = open_llama(gguf, context_length=context_length, threads=threads)
 
     def reply(self, messages: Sequence[Mapping[str, str]], *, max_new_tokens: int, **options: Any) -> Reply:
         """The greedy answer to a chat; its beginning is taken from the cache where it is that of the one before.

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from potstill.errors import ConfigurationError
+from potstill.types import IntArray
 
 # ChatML without a system turn of its own accord: such a turn would cost tokens in every row and say nothing new.
 CHATML = (
@@ -55,6 +58,19 @@ class ChatTokens:
         """Token ids of a text as it stands."""
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
+    def byte_ends(self, ids: Sequence[int], start: int = 0) -> IntArray:
+        """Where tokens end in the UTF-8 bytes of the text that they spell, from `start` on; the end mark has none.
+
+        A piece of a byte-level tokenizer is written with one character a byte; other marks stand as they are.
+        """
+        added = self.tokenizer.added_tokens_decoder
+        sizes = []
+        for number, piece in zip(ids, self.tokenizer.convert_ids_to_tokens(list(ids)), strict=True):
+            sizes.append(len(piece.encode()) if int(number) in added else len(piece))
+        if len(ids) and int(ids[-1]) == self.end and start:
+            sizes[-1] = 0
+        return start + np.cumsum(np.array(sizes, np.int64))
+
     def text(self, ids: Sequence[int]) -> str:
         """What an answer says, without its end and other marks."""
         kept = [int(i) for i in ids if int(i) != self.end]
@@ -70,6 +86,10 @@ def settle_template(tokenizer: Any, *, is_tuned: bool) -> ChatTokens:
     if not tokenizer.chat_template:
         has_marks = tokenizer.convert_tokens_to_ids("<|im_start|>") not in (None, tokenizer.unk_token_id)
         tokenizer.chat_template = CHATML if has_marks else PLAIN
-    elif is_tuned and "<|im_start|>" in tokenizer.chat_template and "<|im_start|>system" in ChatTokens(tokenizer).text_of(_PROBE):
+    elif (
+        is_tuned
+        and "<|im_start|>" in tokenizer.chat_template
+        and "<|im_start|>system" in ChatTokens(tokenizer).text_of(_PROBE)
+    ):
         tokenizer.chat_template = CHATML
     return ChatTokens(tokenizer)

@@ -42,6 +42,7 @@ def write(
     end: int,
     max_new_tokens: int,
     top_k: int = 0,
+    num_tokens: int | None = None,
     batch_size: int = BATCH_SIZE,
     plan: PrefixPlan | None = None,
 ) -> Iterator[tuple[int, Written]]:
@@ -56,6 +57,7 @@ def write(
         end: the token that ends an answer.
         max_new_tokens: longest answer.
         top_k: alternatives to keep with each token.
+        num_tokens: rows of the head that are tokens; the rest is padding and takes no part. None for all.
         batch_size: prompts at once.
         plan: of the shared prefixes; None makes it, one without groups of length computes everything.
     """
@@ -64,7 +66,7 @@ def write(
         for start in range(0, len(group.members), batch_size):
             members = group.members[start : start + batch_size]
             rests = [prompts[i][group.length :] for i in members]
-            answers = _write_batch(model, rests, prefix, group.length, end, max_new_tokens, top_k)
+            answers = _write_batch(model, rests, prefix, group.length, end, max_new_tokens, top_k, num_tokens)
             yield from zip(members, answers, strict=True)
 
 
@@ -83,6 +85,7 @@ def _write_batch(
     end: int,
     max_new_tokens: int,
     top_k: int,
+    num_tokens: int | None,
 ) -> list[Written]:
     ids_BT, mask_BT = _pad_left(rests, model.device)
     places_BT = (mask_BT.cumsum(1) - 1).clamp(min=0) + prefix_length
@@ -95,7 +98,7 @@ def _write_batch(
             input_ids=ids_BT, attention_mask=mask_BT, position_ids=places_BT, past_key_values=cache, use_cache=True
         )
         cache = output.past_key_values
-        logprobs_BV = model.lm_head(output.last_hidden_state[:, -1]).float().log_softmax(-1)
+        logprobs_BV = model.lm_head(output.last_hidden_state[:, -1])[:, :num_tokens].float().log_softmax(-1)
         next_B = logprobs_BV.argmax(-1)
         top = logprobs_BV.topk(min(top_k, logprobs_BV.shape[1])) if top_k else None
         steps.append((next_B, is_done.clone(), top))
