@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from potstill.errors import IntegrityError
-from potstill.exporters.onnx import Precision, quantize, to_onnx
+from potstill.exporters.onnx import quantize, to_onnx
+from potstill.exporters.precisions import Precision
 from potstill.runtime import Model, load
 from potstill.runtime.bundle import write_bundle
 from potstill.runtime.manifest import Manifest, Threshold

@@ -1,0 +1,177 @@
+"""Every target against the student, through its own runtime."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+
+from potstill.cli.main import main
+from potstill.errors import BundleError, ConfigurationError, GateError, IntegrityError
+from potstill.exporters.source import load_source
+from potstill.recipe import exporting
+from potstill.recipe.exporting import Measured, check, check_parity, export
+from potstill.runtime import load
+from tests.exporters.runs import BUILDERS, NUM_HELD_OUT, finished_run, inputs_of, student_of
+
+PACKAGES = {
+    "coreml": "coremltools",
+    "executorch": "executorch",
+    "litert": "litert_torch",
+    "onnx": "onnxruntime",
+    "openvino": "openvino",
+}
+KEYS = {"target", "path", "size_bytes", "agreement", "accuracy", "kl", "cpu_ms", "fp32_cpu_ms", "runtime"}
+# What a converter takes minutes for, or needs a package that isn't in the extras for tests.
+EVERY = [("onnx", kind) for kind in BUILDERS] + [
+    pytest.param(target, kind, marks=pytest.mark.targets)
+    for target in ("litert", "executorch", "openvino", "coreml")
+    for kind in BUILDERS
+    if (target, kind) != ("litert", "linear")
+]
+
+
+def needs(target):
+    if importlib.util.find_spec(PACKAGES[target]) is None:
+        pytest.skip(f"needs {PACKAGES[target]}: pip install 'potstill[{target}]'")
+
+
+def encoder_for(kind, encoder_folder):
+    return encoder_folder if kind == "encoder" else None
+
+
+@pytest.mark.filterwarnings("ignore")  # converters warn of what only they can mend
+@pytest.mark.parametrize(("target", "kind"), EVERY)
+def test_an_export_answers_as_the_student(target, kind, encoder_folder, tmp_path, capfd):
+    needs(target)
+    run = finished_run(tmp_path / "run", kind, encoder_for(kind, encoder_folder))
+    assert main(["export", str(run), "--target", target, "--allow-slower", "--json"]) == 0
+    out = capfd.readouterr().out.splitlines()
+    found = json.loads(out[-1])
+    assert len(out) == 1, "stdout is for the result"
+    assert KEYS <= set(found)
+    folder = run / "exports" / target
+    files = json.loads((folder / "manifest.json").read_bytes())["files"]
+    assert {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} == {*files, "manifest.json"}
+    assert found["size_bytes"] == sum(e["size_bytes"] for n, e in files.items() if str(folder / n).startswith(found["path"]))
+    assert sum(group["size_bytes"] for group in found["tensors"]) <= found["size_bytes"]
+    if target == "coreml":
+        assert found["agreement"] is None and "not run here" in found["runtime"]
+    else:
+        assert found["agreement"] >= 0.99 and found["kl"] <= 0.01 and found["cpu_ms"] > 0
+        assert found["num_rows"] == NUM_HELD_OUT
+
+
+def test_the_network_is_rebuilt_from_what_the_run_kept(tmp_path, encoder_folder):
+    for kind in BUILDERS:
+        run = finished_run(tmp_path / kind, kind, encoder_for(kind, encoder_folder))
+        source = load_source(run / "contenders" / "student")
+        inputs = inputs_of(kind)
+        expected = student_of(kind, encoder_for(kind, encoder_folder)).logits(inputs)
+        assert np.abs(source.student.logits(inputs) - expected).max() < 1e-6, kind
+
+
+def test_a_run_without_its_network_is_told_so(tmp_path, capsys):
+    run = finished_run(tmp_path / "run", "static")
+    (run / "contenders" / "student" / "network" / "network.json").unlink()
+    assert main(["export", str(run), "--target", "onnx"]) == 2
+    assert "holds no network in fp32" in capsys.readouterr().err
+
+
+def test_damaged_weights_are_named(tmp_path):
+    run = finished_run(tmp_path / "run", "static")
+    path = run / "contenders" / "student" / "network" / "network.safetensors"
+    path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0\1")
+    with pytest.raises(IntegrityError, match="not what was written"):
+        load_source(run / "contenders" / "student")
+
+
+def test_an_onnx_export_is_a_bundle(tmp_path):
+    run = finished_run(tmp_path / "run", "cnn")
+    found = export(run, onnx(), tmp_path / "out", precision="int8_weights")
+    model = load(tmp_path / "out")
+    model.self_test()
+    assert model.manifest.precision == "int8_weights" and found.path == tmp_path / "out" / "model.onnx"
+    embeddings = [group for group in found.groups if group.name == "embeddings"]
+    assert [group.dtype for group in embeddings] == ["int8"] and found.notes == ()
+
+
+def test_a_gate_that_is_missed_writes_nothing(tmp_path, monkeypatch):
+    run = finished_run(tmp_path / "run", "static")
+    first = export(run, onnx(), tmp_path / "out", precision="fp32")
+    before = first.path.read_bytes()
+    monkeypatch.setattr(exporting, "LEAST_AGREEMENT", 1.01)
+    with pytest.raises(GateError, match="agrees with the fp32 student"):
+        export(run, onnx(), tmp_path / "out", precision="int8")
+    assert first.path.read_bytes() == before, "the export that passed stays"
+
+
+def test_gates():
+    good = Measured(agreement=1.0, accuracy=0.9, fp32_accuracy=0.9, kl=1e-3, cpu_ms=0.5, fp32_cpu_ms=1.0, num_rows=9)
+    check("x", "int8", good, allow_slower=False)
+    slow = Measured(**{**values(good), "cpu_ms": 1.5})
+    with pytest.raises(GateError, match="slower"):
+        check("x", "int8", slow, allow_slower=False)
+    check("x", "int8", slow, allow_slower=True)
+    check("x", "fp32", slow, allow_slower=False)
+    for name, value in (("accuracy", 0.89), ("kl", 0.02), ("agreement", 0.98)):
+        with pytest.raises(GateError, match="Nothing was written"):
+            check("x", "int8", Measured(**{**values(good), name: value}), allow_slower=True)
+
+
+def values(measured):
+    return {name: getattr(measured, name) for name in measured.__dataclass_fields__}
+
+
+def test_a_wrong_conversion_is_refused():
+    expected = np.ones((3, 2), np.float32)
+    check_parity("x", expected, expected + 5e-5)
+    with pytest.raises(IntegrityError, match="differs from the student by"):
+        check_parity("x", expected, expected + 1e-3)
+    with pytest.raises(IntegrityError, match="differs"):
+        check_parity("x", expected, expected * np.float32("nan"))
+    with pytest.raises(IntegrityError, match="shape"):
+        check_parity("x", expected, expected[:, :1])
+
+
+def test_a_bundle_of_another_runtime_is_not_taken_for_ours(tmp_path):
+    needs("litert")
+    run = finished_run(tmp_path / "run", "static")
+    with pytest.raises(ConfigurationError, match="litert has no precision"):
+        export(run, litert(), tmp_path / "out", precision="int8_weights")
+
+
+@pytest.mark.targets
+def test_what_litert_can_not_hold_is_told(tmp_path):
+    needs("litert")
+    run = finished_run(tmp_path / "run", "linear")
+    with pytest.raises(ConfigurationError, match="no largest number"):
+        export(run, litert(), tmp_path / "out")
+
+
+@pytest.mark.targets
+@pytest.mark.filterwarnings("ignore")
+def test_litert_reads_int32_and_has_a_signature_a_length(tmp_path):
+    needs("litert")
+    from ai_edge_litert.interpreter import Interpreter
+
+    run = finished_run(tmp_path / "run", "cnn")
+    found = export(run, litert(), tmp_path / "out", allow_slower=True)
+    signatures = Interpreter(model_path=str(found.path)).get_signature_list()
+    assert set(signatures) == {"length_16", "length_32", "length_64"}
+    runner = Interpreter(model_path=str(found.path)).get_signature_runner("length_16")
+    assert [d["dtype"] for d in runner.get_input_details().values()] == [np.int32]
+    with pytest.raises(BundleError, match=r"model\.tflite"):
+        load(tmp_path / "out")
+
+
+def onnx():
+    from potstill.exporters.onnx_file import Onnx
+
+    return Onnx()
+
+
+def litert():
+    from potstill.exporters.litert import LiteRT
+
+    return LiteRT()
