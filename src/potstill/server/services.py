@@ -13,7 +13,9 @@ from potstill.server.auth import Keyring
 from potstill.server.blobs import Blobs
 from potstill.server.database import Database, open_database
 from potstill.server.metrics import Metrics
+from potstill.server.models import Students
 from potstill.server.settings import Settings
+from potstill.server.upstream import Teachers
 
 
 @final
@@ -26,6 +28,8 @@ class Services:
     keyring: Keyring
     blobs: Blobs
     metrics: Metrics
+    teachers: Teachers
+    students: Students
 
 
 @contextmanager
@@ -46,10 +50,13 @@ def open_services(settings: Settings) -> Iterator[Services]:
             ) from error
         database = open_database(settings.data, settings.database_url)
         stack.callback(database.close)
+        metrics = Metrics()
         yield Services(
             settings=settings,
             database=database,
             keyring=Keyring(database),
             blobs=Blobs(settings.data / "blobs"),
-            metrics=Metrics(),
+            metrics=metrics,
+            teachers=Teachers(settings.teachers, settings.teacher_timeout_s, metrics),
+            students=Students(database, settings.data),
         )
