@@ -23,7 +23,9 @@ def browser():
 @pytest.fixture(scope="module")
 def made_up():
     """All pages with hostile content, in both languages, under the headers of the dashboard."""
-    pages = {f"/{language}/{name}": page for language in ("en", "ko") for name, page in all_pages(words_in(language)).items()}
+    pages = {
+        f"/{language}/{name}": page for language in ("en", "ko") for name, page in all_pages(words_in(language)).items()
+    }
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):

@@ -9,7 +9,7 @@ from potstill.server.database.migrations import (
     m0002_completions,
     m0003_files,
     m0004_models,
-    m0010_sessions,
+    m0020_sessions,
 )
 
 METADATA = MetaData()
@@ -22,4 +22,4 @@ files = m0003_files.files(METADATA)
 uploads = m0003_files.uploads(METADATA)
 upload_parts = m0003_files.upload_parts(METADATA)
 models = m0004_models.models(METADATA)
-sessions = m0010_sessions.sessions(METADATA)
+sessions = m0020_sessions.sessions(METADATA)
