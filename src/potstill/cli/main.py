@@ -27,6 +27,7 @@ COMMANDS = {
     "export": "write the bundle of a run in another precision",
     "store": "list, verify and clean the kept answers of teachers",
     "runs": "list runs",
+    "serve": "OpenAI's distillation API on this machine",
 }
 USAGE_ERROR, INTERRUPTED = 2, 130
 

@@ -1,0 +1,65 @@
+"""`potstill serve`: OpenAI's distillation API on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from potstill.cli.output import Result, show
+from potstill.errors import ConfigurationError, MissingExtraError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `serve`."""
+    parser.add_argument("--data", type=Path, required=True, help="folder of everything that is kept")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; this machine only when left out")
+    parser.add_argument("--port", type=int, default=8080, help="0 lets the system choose")
+    parser.add_argument(
+        "--teacher",
+        action="append",
+        default=[],
+        metavar="NAME=BASE_URL",
+        help="answer for model NAME by an OpenAI-compatible API, several times; `#MODEL` behind the address when the "
+        "model has another name there, NAME * for every other model; its key comes from POTSTILL_TEACHER_NAME_API_KEY",
+    )
+    parser.add_argument("--database", default="", metavar="URL", help="PostgreSQL's address; SQLite when left out")
+    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a name we are reached by")
+    parser.add_argument(
+        "--open-to-network", action="store_true", help="listen on other addresses than this machine's own"
+    )
+
+
+def main(args: argparse.Namespace) -> Result:
+    """Serves until it is stopped."""
+    try:
+        from potstill.server.serving import serve
+    except ImportError as error:
+        raise MissingExtraError(error.name or "starlette", "server") from error
+    from potstill.server.settings import Settings, read_teachers
+
+    settings = Settings(
+        data=args.data,
+        host=args.host,
+        port=args.port,
+        database_url=args.database or os.environ.get("POTSTILL_DATABASE_URL", ""),
+        teachers=read_teachers(args.teacher),
+        hosts=tuple(args.allow_host),
+    )
+    if not settings.is_local and not args.open_to_network:
+        raise ConfigurationError(
+            f"{args.host} can be reached from other machines, and keys and rows would pass unencrypted. Put a proxy "
+            "with TLS in front, and say --open-to-network when that is meant; every route needs a key in any case."
+        )
+
+    def ready(found: dict[str, Any]) -> None:
+        if args.json:
+            show(Result(found, ""), as_json=True)
+        else:
+            text = f"base_url  {found['base_url']}\napi_key   {found['api_key']}\n"
+            sys.stderr.write(text + "The key is shown this once. Ctrl-C stops the server.\n")
+
+    serve(settings, ready)
+    return Result({"stopped": True}, "")

@@ -1,0 +1,42 @@
+"""The ASGI application: all endpoints behind the guard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from potstill.server.endpoint import Endpoint, Resource, error_response
+from potstill.server.errors import ApiError
+from potstill.server.guard import Guard
+from potstill.server.routes import ENDPOINTS
+from potstill.server.services import Services
+from potstill.server.settings import LOCAL_HOSTS
+
+
+def make_app(services: Services, endpoints: Sequence[Endpoint] = ENDPOINTS) -> ASGIApp:
+    """Everything that is served; `services` stay open as long as the application is used."""
+
+    async def unknown(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        try:
+            if request.url.path.startswith("/v1"):
+                services.keyring.find(request)
+            error = ApiError(
+                404, f"Unknown request URL: {request.method} {request.url.path[:200]}.", code="unknown_url"
+            )
+        except ApiError as refusal:
+            error = refusal
+        await error_response(error)(scope, receive, send)
+
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for endpoint in endpoints:
+        methods = by_path.setdefault(endpoint.path, {})
+        assert endpoint.method not in methods, f"{endpoint.method} {endpoint.path} is served twice"
+        methods[endpoint.method] = endpoint
+    routes = [Route(path, Resource(path, methods, services)) for path, methods in by_path.items()]
+    router = Router(routes, redirect_slashes=False, default=unknown)
+    settings = services.settings
+    return Guard(router, frozenset({*LOCAL_HOSTS, settings.host, *settings.hosts}))

@@ -1,0 +1,137 @@
+"""Reads in threads, writes through one thread that acknowledges many with one commit (group commit)."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, final
+
+from sqlalchemy import Connection, Engine, Table
+
+T = TypeVar("T")
+Change = Callable[[Connection], Any]
+Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
+
+MAX_GROUP = 512
+NUM_READERS = 4
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One request's writes: a change to run, or rows to insert."""
+
+    work: Change | Rows
+    done: Future[Any] = field(default_factory=Future)
+
+
+class Database:
+    """All access to rows; what `write` and `append` have returned survives a power cut."""
+
+    def __init__(self, reader: Engine, writer: Engine) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._pool = ThreadPoolExecutor(NUM_READERS, "potstill-read")
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write_all, name="potstill-write", daemon=True)
+        self._thread.start()
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._writer.dialect.name
+
+    async def read(self, question: Callable[[Connection], T]) -> T:
+        """What a question finds, in a thread of its own."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self.read_now, question)
+
+    def read_now(self, question: Callable[[Connection], T]) -> T:
+        """The same in this thread."""
+        with self._reader.connect() as connection:
+            return question(connection)
+
+    async def write(self, change: Callable[[Connection], T]) -> T:
+        """Runs a change in a transaction and returns once it is on disk.
+
+        The transaction may be shared with other requests. When it fails each of them is run again alone, so a change
+        does nothing but talk to its connection.
+        """
+        return await asyncio.wrap_future(self._put(_Item(change)))
+
+    def write_now(self, change: Callable[[Connection], T]) -> T:
+        """The same from a thread."""
+        found: T = self._put(_Item(change)).result()
+        return found
+
+    async def append(self, rows: Rows) -> None:
+        """Inserts rows that depend on nothing, as fast as it goes: those of many requests in one statement."""
+        await asyncio.wrap_future(self._put(_Item(rows)))
+
+    def close(self) -> None:
+        """Finishes what was asked for and lets go of the files."""
+        self._queue.put(None)
+        self._thread.join()
+        self._pool.shutdown()
+        self._reader.dispose()
+        self._writer.dispose()
+
+    def _put(self, item: _Item) -> Future[Any]:
+        if not self._thread.is_alive():
+            raise RuntimeError("the database is closed")
+        self._queue.put(item)
+        return item.done
+
+    def _write_all(self) -> None:
+        ended = False
+        while not ended:
+            group = [self._queue.get()]
+            while len(group) < MAX_GROUP and group[-1] is not None:
+                try:
+                    group.append(self._queue.get_nowait())
+                except queue.Empty:
+                    break
+            ended = group[-1] is None
+            self._commit([item for item in group if item is not None])
+
+    def _commit(self, items: list[_Item]) -> None:
+        if not items:
+            return
+        try:
+            results = self._run(items)
+        except Exception as error:
+            if len(items) == 1:
+                items[0].done.set_exception(error)
+                return
+            for item in items:
+                self._commit([item])
+            return
+        for item, result in zip(items, results, strict=True):
+            item.done.set_result(result)
+
+    def _run(self, items: list[_Item]) -> list[Any]:
+        """Runs all in one transaction, in their order; neighbouring rows go in one statement."""
+        results: list[Any] = []
+        with self._writer.begin() as connection:
+            waiting: dict[Table, list[Mapping[str, Any]]] = defaultdict(list)
+            for item in items:
+                if isinstance(item.work, Mapping):
+                    for table, rows in item.work.items():
+                        waiting[table].extend(rows)
+                    results.append(None)
+                else:
+                    _insert(connection, waiting)
+                    results.append(item.work(connection))
+            _insert(connection, waiting)
+        return results
+
+
+def _insert(connection: Connection, waiting: dict[Table, list[Mapping[str, Any]]]) -> None:
+    for table, rows in waiting.items():
+        if rows:
+            connection.execute(table.insert(), rows)
+    waiting.clear()

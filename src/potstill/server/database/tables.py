@@ -1,0 +1,18 @@
+"""The tables as they are now; each is defined in the migration that makes it."""
+
+from __future__ import annotations
+
+from sqlalchemy import MetaData
+
+from potstill.server.database.migrations import m0001_access, m0002_completions, m0003_files, m0004_models
+
+METADATA = MetaData()
+
+projects = m0001_access.projects(METADATA)
+keys = m0001_access.keys(METADATA)
+completions = m0002_completions.completions(METADATA)
+completion_metadata = m0002_completions.completion_metadata(METADATA)
+files = m0003_files.files(METADATA)
+uploads = m0003_files.uploads(METADATA)
+upload_parts = m0003_files.upload_parts(METADATA)
+models = m0004_models.models(METADATA)

@@ -1,0 +1,153 @@
+"""A route: how it is reached, who may, what it takes, and the function that answers."""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, final
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from potstill.errors import PotstillError
+from potstill.server.auth import Key
+from potstill.server.bodies import decode, read_bytes
+from potstill.server.errors import ApiError, forbidden
+from potstill.server.ids import new_id
+from potstill.server.log import log, log_failure
+from potstill.server.services import Services
+
+
+class Policy(enum.Enum):
+    """Who may use a route."""
+
+    PUBLIC = "anybody"
+    PROJECT = "a valid key; it sees its project only"
+    ADMIN = "an administrator's key"
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One request.
+
+    Attributes:
+        request: Starlette's.
+        services: everything that the server has.
+        key: the key it came with; on a public route a key that opens nothing.
+        body: decoded, of the endpoint's type; None without one.
+    """
+
+    request: Request
+    services: Services
+    key: Key
+    body: Any = None
+
+    @property
+    def project(self) -> str:
+        """The project that this call may see; every query is limited to it."""
+        return self.key.project
+
+    def path(self, name: str) -> str:
+        """A part of the path."""
+        return str(self.request.path_params[name])
+
+
+Handler = Callable[[Call], Awaitable[Any]]
+"""Returns a response, or a JSON value that becomes one."""
+NOBODY = Key(id="", project="", name="", may_store=False)
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoint:
+    """One method of one path.
+
+    Attributes:
+        method: of HTTP.
+        path: with its parts in braces, as in `/v1/files/{file_id}`.
+        policy: who may; there is no default, so a new route says it.
+        handler: answers.
+        body: type of the JSON that it takes (a msgspec Struct or dict); None: the handler reads what it wants.
+    """
+
+    method: str
+    path: str
+    policy: Policy
+    handler: Handler
+    body: type[Any] | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """The ASGI application of all methods of one path."""
+
+    path: str
+    endpoints: dict[str, Endpoint]
+    services: Services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request; nothing gets past without an answer in OpenAI's form."""
+        started = time.perf_counter()
+        request = Request(scope, receive, send)
+        response = await self._answer(request)
+        response.headers.setdefault("x-request-id", new_id("req_"))
+        try:
+            await response(scope, receive, send)
+        finally:
+            metrics = self.services.metrics
+            metrics.requests.labels(request.method, self.path, response.status_code).inc()
+            metrics.seconds.labels(self.path).observe(time.perf_counter() - started)
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            call = await self._open(request)
+            found = await self.endpoints[request.method].handler(call)
+            return found if isinstance(found, Response) else json_response(found)
+        except ApiError as error:
+            return error_response(error)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except PotstillError as error:
+            log_failure("failed", error, route=self.path, method=request.method)
+            return error_response(ApiError(500, str(error), kind="server_error", code=type(error).__name__))
+        except Exception as error:
+            log_failure("unexpected", error, route=self.path, method=request.method)
+            return error_response(
+                ApiError(500, "The server had an error while answering; its log says more.", kind="server_error")
+            )
+
+    async def _open(self, request: Request) -> Call:
+        endpoint = self.endpoints.get(request.method)
+        policy = endpoint.policy if endpoint else Policy.PROJECT
+        key = NOBODY if policy is Policy.PUBLIC else self.services.keyring.find(request)
+        if policy is Policy.ADMIN and not key.is_admin:
+            raise forbidden("This needs an administrator's key; the one that `potstill serve` printed is one.")
+        if endpoint is None:
+            error = ApiError(405, f"{request.method} is not served on {self.path}.", code="method_not_allowed")
+            error.headers["allow"] = ", ".join(sorted(self.endpoints))
+            raise error
+        body = None
+        if endpoint.body is not None:
+            content = await read_bytes(request, self.services.settings.max_body_bytes)
+            body = decode(content, endpoint.body)
+        return Call(request=request, services=self.services, key=key, body=body)
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """A JSON value as an answer."""
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def error_response(error: ApiError) -> Response:
+    """OpenAI's error body; whoever must not send again is told so."""
+    response = json_response(error.body(), error.status)
+    response.headers.update({"x-request-id": new_id("req_"), **error.headers})
+    if error.status >= 500:
+        log("error", status=error.status, code=error.code)
+    return response

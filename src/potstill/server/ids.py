@@ -1,0 +1,52 @@
+"""Names and places of rows. A row's `seq` grows with time, so that a page is a range and a date is a place."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+SEQ_PER_S = 1_000_000 << 10
+"""Places within a second: microseconds, and ten bits within each."""
+_lock = threading.Lock()
+_last = 0
+
+
+def next_seq() -> int:
+    """A place after all places that this process gave before; 63 bits."""
+    global _last  # noqa: PLW0603 - the one clock of the process
+    with _lock:
+        _last = max(_last + 1, (time.time_ns() // 1000) << 10 | secrets.randbits(10))
+        return _last
+
+
+def seqs_at(created: int, count: int) -> range:
+    """Places within a past second, for rows that are imported with their date."""
+    first = created * SEQ_PER_S + secrets.randbelow(max(1, SEQ_PER_S - count))
+    return range(first, first + count)
+
+
+def first_seq_of(created: int) -> int:
+    """No row of this second or later stands before it."""
+    return created * SEQ_PER_S
+
+
+def new_id(prefix: str, seq: int | None = None) -> str:
+    """A name that can't be guessed; with `seq` it starts with the place, so that an index of names grows at its end."""
+    head = "" if seq is None else base62(seq, 11)
+    return prefix + head + "".join(secrets.choice(ALPHABET) for _ in range(24 - len(head)))
+
+
+def base62(number: int, width: int) -> str:
+    """Digits, capitals, small letters: the order of texts is that of numbers."""
+    digits = []
+    for _ in range(width):
+        number, digit = divmod(number, 62)
+        digits.append(ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+def now() -> int:
+    """Unix time in seconds."""
+    return int(time.time())

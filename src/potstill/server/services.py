@@ -1,0 +1,55 @@
+"""What every request may use, opened once and closed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import final
+
+from potstill.errors import ConfigurationError
+from potstill.files import locked
+from potstill.server.auth import Keyring
+from potstill.server.blobs import Blobs
+from potstill.server.database import Database, open_database
+from potstill.server.metrics import Metrics
+from potstill.server.settings import Settings
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """All of it; passed to handlers, never a global."""
+
+    settings: Settings
+    database: Database
+    keyring: Keyring
+    blobs: Blobs
+    metrics: Metrics
+
+
+@contextmanager
+def open_services(settings: Settings) -> Iterator[Services]:
+    """Opens the data folder for one server.
+
+    Raises:
+        ConfigurationError: another server holds it, or its database can't be used.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(settings.data / "lock", wait=False))
+        except BlockingIOError as error:
+            raise ConfigurationError(
+                f"another server is at work on {settings.data}. Two would run jobs twice. Stop it, or choose another "
+                "folder with --data."
+            ) from error
+        database = open_database(settings.data, settings.database_url)
+        stack.callback(database.close)
+        yield Services(
+            settings=settings,
+            database=database,
+            keyring=Keyring(database),
+            blobs=Blobs(settings.data / "blobs"),
+            metrics=Metrics(),
+        )

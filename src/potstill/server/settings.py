@@ -1,0 +1,108 @@
+"""What an administrator decides: where data lies, who is asked, how much is taken."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+from urllib.parse import urlsplit
+
+from potstill.errors import ConfigurationError
+
+ANY_MODEL = "*"
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherSettings:
+    """An upstream model with OpenAI's API.
+
+    Attributes:
+        name: what clients call it; `*` answers for every model that nothing else answers for.
+        base_url: without the last slash; mostly ends in /v1.
+        model: what it is called there; empty: as the client calls it.
+        api_key: from the environment, see `key_variable`; stands in no message and no log.
+    """
+
+    name: str
+    base_url: str
+    model: str = ""
+    api_key: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError(
+                f"--teacher {self.name}: {self.base_url!r} is no address. Write NAME=BASE_URL, for example "
+                "gpt-4o-mini=https://api.openai.com/v1"
+            )
+        if parts.username or parts.password:
+            raise ConfigurationError(
+                f"--teacher {self.name}: the address holds a user or a password, which would stand in lists of "
+                f"processes. Put the key into the environment variable {key_variable(self.name)}."
+            )
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """All settings of one server.
+
+    Attributes:
+        data: folder of everything that it keeps.
+        host: address to listen on.
+        port: 0 lets the system choose.
+        database_url: of SQLAlchemy; empty: SQLite in the data folder.
+        teachers: whom chat completions are passed on to.
+        hosts: names that a Host header may hold besides the address listened on.
+        max_body_bytes: of a JSON request.
+        max_file_bytes: of an uploaded file.
+        teacher_timeout_s: without a byte from a teacher.
+    """
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 8080
+    database_url: str = field(default="", repr=False)
+    teachers: tuple[TeacherSettings, ...] = ()
+    hosts: tuple[str, ...] = ()
+    max_body_bytes: int = 64 << 20
+    max_file_bytes: int = 512 << 20
+    teacher_timeout_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        names = [teacher.name for teacher in self.teachers]
+        if len(set(names)) != len(names):
+            raise ConfigurationError(f"--teacher names one twice: {', '.join(sorted(names))}")
+
+    @property
+    def is_local(self) -> bool:
+        """Only programs of this machine can reach it."""
+        return self.host in LOCAL_HOSTS
+
+
+def key_variable(teacher: str) -> str:
+    """Environment variable of a teacher's key: POTSTILL_TEACHER_GPT_4O_MINI_API_KEY for `gpt-4o-mini`."""
+    name = "DEFAULT" if teacher == ANY_MODEL else re.sub(r"[^A-Za-z0-9]", "_", teacher).upper()
+    return f"POTSTILL_TEACHER_{name}_API_KEY"
+
+
+def read_teachers(options: Sequence[str], environment: Mapping[str, str] = os.environ) -> tuple[TeacherSettings, ...]:
+    """Reads NAME=BASE_URL or NAME=BASE_URL#MODEL.
+
+    Raises:
+        ConfigurationError: not of this form.
+    """
+    found = []
+    for option in options:
+        name, equals, address = option.partition("=")
+        if not equals or not name:
+            raise ConfigurationError(f"--teacher {option}: expected NAME=BASE_URL")
+        base_url, _, model = address.partition("#")
+        key = environment.get(key_variable(name), "")
+        found.append(TeacherSettings(name=name, base_url=base_url.rstrip("/"), model=model, api_key=key))
+    return tuple(found)
