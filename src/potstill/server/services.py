@@ -12,6 +12,7 @@ from potstill.files import locked
 from potstill.server.auth import Keyring
 from potstill.server.blobs import Blobs
 from potstill.server.database import Database, open_database
+from potstill.server.jobs.supervisor import Supervisor
 from potstill.server.metrics import Metrics
 from potstill.server.settings import Settings
 
@@ -26,6 +27,7 @@ class Services:
     keyring: Keyring
     blobs: Blobs
     metrics: Metrics
+    jobs: Supervisor
 
 
 @contextmanager
@@ -46,10 +48,15 @@ def open_services(settings: Settings) -> Iterator[Services]:
             ) from error
         database = open_database(settings.data, settings.database_url)
         stack.callback(database.close)
+        blobs = Blobs(settings.data / "blobs")
+        supervisor = Supervisor(database, blobs, settings.data)
+        supervisor.start()
+        stack.callback(supervisor.stop)
         yield Services(
             settings=settings,
             database=database,
             keyring=Keyring(database),
-            blobs=Blobs(settings.data / "blobs"),
+            blobs=blobs,
+            jobs=supervisor,
             metrics=Metrics(),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
-from potstill.server.database.migrations import m0001_access, m0002_completions, m0003_files, m0004_models
+from potstill.server.database.migrations import m0001_access, m0002_completions, m0003_files, m0004_models, m0010_jobs
 
 METADATA = MetaData()
 
@@ -16,3 +16,6 @@ files = m0003_files.files(METADATA)
 uploads = m0003_files.uploads(METADATA)
 upload_parts = m0003_files.upload_parts(METADATA)
 models = m0004_models.models(METADATA)
+jobs = m0010_jobs.jobs(METADATA)
+job_events = m0010_jobs.job_events(METADATA)
+job_checkpoints = m0010_jobs.job_checkpoints(METADATA)
