@@ -45,7 +45,7 @@ def _plain(value):
 def validator(method, path, status):
     operation = document()["paths"][path][method.lower()]
     answer = operation["responses"].get(str(status))
-    if answer is None and status >= 400:
+    if status >= 400 and not (answer and "content" in answer):
         schema = {"$ref": "#/components/schemas/ErrorResponse"}
     else:
         assert answer, f"{method} {path} has no answer {status} in the published schema"

@@ -14,7 +14,9 @@ from potstill.server.blobs import Blobs
 from potstill.server.database import Database, open_database
 from potstill.server.jobs.supervisor import Supervisor
 from potstill.server.metrics import Metrics
+from potstill.server.models import Students
 from potstill.server.settings import Settings
+from potstill.server.upstream import Teachers
 
 
 @final
@@ -27,6 +29,8 @@ class Services:
     keyring: Keyring
     blobs: Blobs
     metrics: Metrics
+    teachers: Teachers
+    students: Students
     jobs: Supervisor
 
 
@@ -52,11 +56,14 @@ def open_services(settings: Settings) -> Iterator[Services]:
         supervisor = Supervisor(database, blobs, settings.data)
         supervisor.start()
         stack.callback(supervisor.stop)
+        metrics = Metrics()
         yield Services(
             settings=settings,
             database=database,
             keyring=Keyring(database),
             blobs=blobs,
+            metrics=metrics,
+            teachers=Teachers(settings.teachers, settings.teacher_timeout_s, metrics),
+            students=Students(database, settings.data),
             jobs=supervisor,
-            metrics=Metrics(),
         )

@@ -71,10 +71,8 @@ def hyperparameters(request: JobRequest) -> dict[str, Any]:
             found[name] = "auto"
         elif isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high or value == 0:
             raise _out_of_range(name, value, low, high)
-        elif name != "learning_rate_multiplier" and not isinstance(value, int):
-            raise _out_of_range(name, value, low, high)
         else:
-            found[name] = value
+            found[name] = value if name == "learning_rate_multiplier" else round(value)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Jobs in the database. A change of a running job names its attempt, and does nothing once another attempt has begun."""
+"""Jobs in the database. A change of a running job names its attempt, and does nothing once another has begun."""
 
 from __future__ import annotations
 

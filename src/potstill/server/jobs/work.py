@@ -12,6 +12,7 @@ from potstill.data import DataOptions
 from potstill.errors import DataError, PreemptedError
 from potstill.files import canonical_json, write_atomic
 from potstill.recipe import Controls, Recipe, run
+from potstill.recipe.extensions import kind_of
 from potstill.recipe.trials import defaults, way_of
 from potstill.server.compiling import Compiled, Row, Task, compile_chats, num_leaks, read_rows
 from potstill.server.jobs.bases import BASES
@@ -20,11 +21,13 @@ from potstill.server.jobs.request import JobRequest, hyperparameters
 from potstill.server.training_files import Example, read_chat_lines
 from potstill.server.training_files.pictures import read_image
 from potstill.students import KINDS as STUDENTS
+from potstill.students import StudentBuilder
 from potstill.teachers import Recorded
 from potstill.training.settings import Training
 
 Say = Callable[[dict[str, Any]], None]
 CHECKPOINT_EVERY_S = 5.0
+INPUT, TEACHER = "@input", "@teacher"
 
 
 def work(order: Mapping[str, Any], folder: Path, say: Say) -> None:
@@ -92,11 +95,10 @@ def write_rows(path: Path, rows: Sequence[Row], task: Task) -> None:
 
     Columns: the input, a label for each field, and the teacher's recorded answer, which here is the label.
     """
-    column = task.prompt.modality
     lines, seen = [], set()
     for row in rows:
         value = row.input
-        if column == "image":
+        if task.prompt.modality == "image":
             image = read_image(value)
             if image.reason:
                 continue
@@ -108,10 +110,8 @@ def write_rows(path: Path, rows: Sequence[Row], task: Task) -> None:
         if key in seen:
             continue
         seen.add(key)
-        labels = {f"label {name}": label for name, label in row.labels.items()}
-        only = next(iter(row.labels.values()))
-        said = only if len(row.labels) == 1 else {f"label {name}": label for name, label in row.labels.items()}
-        lines.append(canonical_json({column: value, **labels, "teacher": said}))
+        said = dict(row.labels) if len(row.labels) > 1 else next(iter(row.labels.values()))
+        lines.append(canonical_json({INPUT: value, **row.labels, TEACHER: said}))
     write_atomic(path, b"\n".join(lines) + b"\n")
 
 
@@ -124,7 +124,7 @@ def make_recipe(request: JobRequest, compiled: Compiled, folder: Path, *, has_te
     modality = compiled.task.prompt.modality
     wanted = hyperparameters(request)
     kind = BASES[request.model]
-    builder = next((made() for made in STUDENTS if made.__dataclass_fields__["kind"].default == kind), None)
+    builder: StudentBuilder | None = next((made() for made in STUDENTS if kind_of(made) == kind), None)
     if builder is not None and (kind in ("resnet", "ds_cnn")) is not (modality == "image"):
         raise DataError(f"{request.model} doesn't read inputs of this kind, which are {modality}s. Use potstill-auto.")
     training = Training(num_trials=1, checkpoint_every_s=CHECKPOINT_EVERY_S)
@@ -140,10 +140,11 @@ def make_recipe(request: JobRequest, compiled: Compiled, folder: Path, *, has_te
         data=DataOptions(
             train=str(folder / "train.jsonl"),
             test=str(folder / "test.jsonl") if has_test else "",
-            label=tuple(f"label {field.name}" for field in compiled.task.answer.fields),
-            **{modality: modality},
+            label=tuple(field.name for field in compiled.task.answer.fields),
+            text=INPUT if modality == "text" else "",
+            image=INPUT if modality == "image" else "",
         ),
-        teacher=Recorded(label_column="teacher"),
+        teacher=Recorded(label_column=TEACHER),
         student=builder,
         training=training,
         controls=Controls(baseline=False),
@@ -185,8 +186,7 @@ def template_of(task: Task) -> dict[str, Any]:
     """How the model reads and writes, see `server/models`."""
     answer, prompt = task.answer, task.prompt
     fields = [
-        {"field": f"label {field.name}", "key": ".".join(field.path), "values": dict(field.values)}
-        for field in answer.fields
+        {"field": field.name, "key": ".".join(field.path), "values": dict(field.values)} for field in answer.fields
     ]
     names = {field.path for field in answer.fields}
     constants = {} if answer.template is None else {k: v for k, v in answer.template.items() if (k,) not in names}

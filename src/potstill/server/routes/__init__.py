@@ -1,5 +1,12 @@
 """All endpoints, one file a resource; the ones that are used most stand first."""
 
-from potstill.server.routes import files, fine_tuning, health
+from potstill.server.routes import chat_completions, files, fine_tuning, health, models, stored_completions
 
-ENDPOINTS = (*files.ENDPOINTS, *fine_tuning.ENDPOINTS, *health.ENDPOINTS)
+ENDPOINTS = (
+    *chat_completions.ENDPOINTS,
+    *stored_completions.ENDPOINTS,
+    *files.ENDPOINTS,
+    *fine_tuning.ENDPOINTS,
+    *models.ENDPOINTS,
+    *health.ENDPOINTS,
+)

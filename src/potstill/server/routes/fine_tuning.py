@@ -105,12 +105,13 @@ async def _list_of(call: Call, table: Table, show: Callable[[Row[Any]], dict[str
     def find(connection: Connection) -> list[dict[str, Any]]:
         job = find_job(connection, call.project, call.path("job_id"))
         rows = select(table).where(table.c.job == job.id)
-        after = None
+        after: int | None = None
         if page.after:
-            after = connection.execute(rows.where(table.c.id == page.after)).first()
+            query = select(table.c.seq).where(table.c.job == job.id, table.c.id == page.after)
+            after = connection.execute(query).scalar()
             if after is None:
                 raise not_found("object", page.after, "after")
-        return [show(row) for row in connection.execute(page.select(rows, table.c.seq, after and after.seq))]
+        return [show(row) for row in connection.execute(page.select(rows, table.c.seq, after))]
 
     return page.page(await call.services.database.read(find))
 
