@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, exists, select
 
 from potstill.server.database.tables import completions, files, upload_parts
 from potstill.server.errors import not_found
 from potstill.server.ids import new_id, next_seq, now
-from potstill.server.services import Services
+
+if TYPE_CHECKING:
+    from potstill.server.services import Services
 
 NAMING = (files.c.digest, upload_parts.c.digest, completions.c.request_blob)
 """Columns that name contents; a new one belongs here, or its contents are deleted with those of others."""

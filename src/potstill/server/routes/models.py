@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, select
 from potstill.server.database.tables import models
 from potstill.server.endpoint import Call, Endpoint, Policy
 from potstill.server.errors import forbidden, no_such_model
+from potstill.server.jobs.bases import BASES, base_object
 from potstill.server.models import find_model, model_object
 from potstill.server.settings import ANY_MODEL
 
@@ -21,12 +22,15 @@ async def list_all(call: Call) -> dict[str, Any]:
         return [model_object(row) for row in connection.execute(query)]
 
     teachers = [_teacher(name) for name in call.services.teachers.settings if name != ANY_MODEL]
-    return {"object": "list", "data": [*teachers, *await call.services.database.read(find)]}
+    bases = [base_object(name) for name in BASES]
+    return {"object": "list", "data": [*teachers, *bases, *await call.services.database.read(find)]}
 
 
 async def retrieve(call: Call) -> dict[str, Any]:
     """One."""
     id = call.path("model")
+    if id in BASES:
+        return base_object(id)
     if not id.startswith("ft:"):
         if call.services.teachers.find(id) is None:
             raise no_such_model(id)
