@@ -1,11 +1,23 @@
 """All endpoints, one file a resource; the ones that are used most stand first."""
 
-from potstill.server.routes import chat_completions, files, health, models, stored_completions
+from potstill.server.routes import (
+    chat_completions,
+    datasets,
+    files,
+    health,
+    keys,
+    models,
+    stored_completions,
+    uploads,
+)
 
 ENDPOINTS = (
     *chat_completions.ENDPOINTS,
     *stored_completions.ENDPOINTS,
     *files.ENDPOINTS,
+    *uploads.ENDPOINTS,
     *models.ENDPOINTS,
+    *datasets.ENDPOINTS,
+    *keys.ENDPOINTS,
     *health.ENDPOINTS,
 )
