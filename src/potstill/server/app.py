@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from starlette.requests import Request
 from starlette.routing import Route, Router
@@ -37,6 +38,12 @@ def make_app(services: Services, endpoints: Sequence[Endpoint] = ENDPOINTS) -> A
         assert endpoint.method not in methods, f"{endpoint.method} {endpoint.path} is served twice"
         methods[endpoint.method] = endpoint
     routes = [Route(path, Resource(path, methods, services)) for path, methods in by_path.items()]
-    router = Router(routes, redirect_slashes=False, default=unknown)
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        yield
+        await services.teachers.close()
+
+    router = Router(routes, redirect_slashes=False, default=unknown, lifespan=lifespan)
     settings = services.settings
     return Guard(router, frozenset({*LOCAL_HOSTS, settings.host, *settings.hosts}))

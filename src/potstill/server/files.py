@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, exists, select
 
-from potstill.server.database.tables import files, upload_parts
+from potstill.server.database.tables import completions, files, upload_parts
 from potstill.server.errors import not_found
 from potstill.server.ids import new_id, next_seq, now
-from potstill.server.services import Services
+
+if TYPE_CHECKING:
+    from potstill.server.services import Services
+
+NAMING = (files.c.digest, upload_parts.c.digest, completions.c.request_blob)
+"""Columns that name contents; a new one belongs here, or its contents are deleted with those of others."""
 
 
 def new_file(
@@ -56,10 +61,16 @@ def find_file(connection: Connection, project: str, id: str, param: str | None =
     return row
 
 
-def is_named(connection: Connection, digest: str) -> bool:
-    """Whether a row still names a content."""
-    queries = (select(table.c.digest).where(table.c.digest == digest).limit(1) for table in (files, upload_parts))
-    return any(connection.execute(query).first() is not None for query in queries)
+async def drop_content(services: Services, digest: str | None) -> None:
+    """Deletes bytes that no row names any more."""
+
+    def sweep(connection: Connection) -> None:
+        # All writes run one after the other, so nobody names the bytes between the look and the deletion.
+        if digest and not any(connection.scalar(select(exists().where(name == digest))) for name in NAMING):
+            services.blobs.remove(digest)
+
+    if digest:
+        await services.database.write(sweep)
 
 
 def file_object(row: Any) -> dict[str, Any]:

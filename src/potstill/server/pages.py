@@ -37,12 +37,12 @@ class PageRequest:
     def page(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The body of the answer; every row has an `id`."""
         data = list(rows[: self.limit])
-        return page_body(data, has_more=len(rows) > self.limit)
+        return page_body(data, [row["id"] for row in data], has_more=len(rows) > self.limit)
 
 
-def page_body(data: list[Any], *, has_more: bool) -> dict[str, Any]:
+def page_body(data: Sequence[Any], ids: Sequence[str], *, has_more: bool) -> dict[str, Any]:
     """A list as the SDK pages through it; the published schema wants texts, so ids of an empty page are empty."""
-    first, last = (data[0]["id"], data[-1]["id"]) if data else ("", "")
+    first, last = (ids[0], ids[-1]) if ids else ("", "")
     return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more}
 
 
@@ -65,6 +65,20 @@ def read_page(query: Mapping[str, str], *, limit: int = 20, max_limit: int = 100
     if order not in ("asc", "desc"):
         raise invalid(f"Invalid 'order': expected 'asc' or 'desc', got '{order[:50]}'.", "order", "invalid_value")
     return PageRequest(after=query.get("after", ""), limit=limit, ascending=order == "asc")
+
+
+def read_time(query: Mapping[str, str], name: str) -> int | None:
+    """A Unix time of a query string.
+
+    Raises:
+        ApiError: 400.
+    """
+    text = query.get(name)
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdecimal() or len(text) > 11:
+        raise invalid(f"Invalid '{name}': expected a Unix time in seconds.", name, "invalid_value")
+    return int(text)
 
 
 def metadata_filter(query: Mapping[str, str]) -> dict[str, str]:

@@ -12,8 +12,11 @@ from potstill.files import locked
 from potstill.server.auth import Keyring
 from potstill.server.blobs import Blobs
 from potstill.server.database import Database, open_database
+from potstill.server.jobs.supervisor import Supervisor
 from potstill.server.metrics import Metrics
+from potstill.server.models import Students
 from potstill.server.settings import Settings
+from potstill.server.upstream import Teachers
 
 
 @final
@@ -26,6 +29,9 @@ class Services:
     keyring: Keyring
     blobs: Blobs
     metrics: Metrics
+    teachers: Teachers
+    students: Students
+    jobs: Supervisor
 
 
 @contextmanager
@@ -46,10 +52,18 @@ def open_services(settings: Settings) -> Iterator[Services]:
             ) from error
         database = open_database(settings.data, settings.database_url)
         stack.callback(database.close)
+        blobs = Blobs(settings.data / "blobs")
+        supervisor = Supervisor(database, blobs, settings.data)
+        supervisor.start()
+        stack.callback(supervisor.stop)
+        metrics = Metrics()
         yield Services(
             settings=settings,
             database=database,
             keyring=Keyring(database),
-            blobs=Blobs(settings.data / "blobs"),
-            metrics=Metrics(),
+            blobs=blobs,
+            metrics=metrics,
+            teachers=Teachers(settings.teachers, settings.teacher_timeout_s, metrics),
+            students=Students(database, settings.data),
+            jobs=supervisor,
         )

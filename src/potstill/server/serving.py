@@ -58,7 +58,7 @@ class Server(uvicorn.Server):
                 app,
                 http="httptools",
                 loop="uvloop",
-                lifespan="off",
+                lifespan="on",
                 ws="none",
                 log_config=None,
                 access_log=False,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, final
 
@@ -27,7 +28,7 @@ class Recorded:
     """Reads a label, or a number for each class, from columns of the data; of views of a row nothing is recorded.
 
     Attributes:
-        label_column: column with the teacher's label.
+        label_column: column with the teacher's label; with several fields a JSON object of them.
         probability_prefix: columns of this prefix and a class's name hold its probability.
         logit_prefix: columns of this prefix and a class's name hold its logit.
         confidence: probability that a label alone stands for; the other classes share the rest.
@@ -65,12 +66,16 @@ class Recorded:
         """Looks up the answers of all rows.
 
         Raises:
-            ConfigurationError: labels of more than one answer or field.
+            ConfigurationError: several answers to one field, or several fields without labels.
             DataError: a column is missing, or one input has two different answers.
         """
         schema = context.schema
-        if len(schema.fields) != 1 or schema.fields[0].multi:
-            raise ConfigurationError("a recorded teacher answers one field with one class; this data has another form")
+        if any(field.multi for field in schema.fields):
+            raise ConfigurationError("a recorded teacher answers each field with one class; this data has another form")
+        if len(schema.fields) > 1 and not self.label_column:
+            raise ConfigurationError(
+                "teacher: of several fields a recorded teacher reads labels, as JSON objects in label_column"
+            )
         answers: dict[bytes, FloatArray | str] = {}
         places: dict[bytes, str] = {}
         for rows in (context.labelled, context.dev, context.test, context.unlabelled):
@@ -106,15 +111,8 @@ class Recorded:
 
     def _answer(self, cells: Sequence[object], schema: LabelSchema) -> FloatArray | str:
         """Logits, or the reason why there are none."""
-        classes = schema.fields[0].classes
         if self.label_column:
-            name = "" if cells[0] is None else str(cells[0]).strip()
-            if name not in classes:
-                return f"unknown label {name!r}" if name else UNRECORDED
-            rest = (1 - self.confidence) / max(len(classes) - 1, 1)
-            logits = np.full(len(classes), math.log(rest), np.float32)
-            logits[classes.index(name)] = math.log(self.confidence)
-            return logits
+            return self._of_labels(cells[0], schema)
         try:
             values = np.array([float(str(cell)) for cell in cells])
         except ValueError:
@@ -127,6 +125,24 @@ class Recorded:
             return "probabilities don't add up to 1"
         logs: FloatArray = np.log(np.maximum(values, LEAST_PROBABILITY)).astype(np.float32)
         return logs
+
+    def _of_labels(self, cell: object, schema: LabelSchema) -> FloatArray | str:
+        """Logits of all fields, or the reason why there are none."""
+        several = len(schema.fields) > 1
+        said = _objects(cell) if several else cell
+        if several and not isinstance(said, Mapping):
+            return "no JSON object with an answer for each field" if cell else UNRECORDED
+        parts: list[FloatArray] = []
+        for field in schema.fields:
+            value = said.get(field.name) if isinstance(said, Mapping) and several else said
+            name = "" if value is None else str(value).strip()
+            if name not in field.classes:
+                return f"unknown label {name!r}" if name else UNRECORDED
+            rest = (1 - self.confidence) / max(len(field.classes) - 1, 1)
+            logits = np.full(len(field.classes), math.log(rest), np.float32)
+            logits[field.classes.index(name)] = math.log(self.confidence)
+            parts.append(logits)
+        return np.concatenate(parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +176,16 @@ class RecordedTeacher:
             else:
                 logits_NC[i] = found
         yield Answers(positions=np.arange(len(inputs)), logits=logits_NC, refused=refused)
+
+
+def _objects(cell: object) -> object:
+    """A JSON object that stands in a cell as text, as in CSV."""
+    if isinstance(cell, str) and cell.startswith("{"):
+        try:
+            return json.loads(cell)
+        except ValueError:
+            return cell
+    return cell
 
 
 def _same(one: FloatArray | str, other: FloatArray | str) -> bool:

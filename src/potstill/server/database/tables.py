@@ -9,7 +9,8 @@ from potstill.server.database.migrations import (
     m0002_completions,
     m0003_files,
     m0004_models,
-    m0010_sessions,
+    m0010_jobs,
+    m0020_sessions,
 )
 
 METADATA = MetaData()
@@ -22,4 +23,7 @@ files = m0003_files.files(METADATA)
 uploads = m0003_files.uploads(METADATA)
 upload_parts = m0003_files.upload_parts(METADATA)
 models = m0004_models.models(METADATA)
-sessions = m0010_sessions.sessions(METADATA)
+jobs = m0010_jobs.jobs(METADATA)
+job_events = m0010_jobs.job_events(METADATA)
+job_checkpoints = m0010_jobs.job_checkpoints(METADATA)
+sessions = m0020_sessions.sessions(METADATA)

@@ -1,6 +1,27 @@
 """All endpoints, one file a resource; the ones that are used most stand first."""
 
-from potstill.server.routes import files, health
+from potstill.server.routes import (
+    chat_completions,
+    datasets,
+    files,
+    fine_tuning,
+    health,
+    keys,
+    models,
+    stored_completions,
+    uploads,
+)
 from potstill.server.web import routes as web
 
-ENDPOINTS = (*files.ENDPOINTS, *health.ENDPOINTS, *web.ENDPOINTS)
+ENDPOINTS = (
+    *chat_completions.ENDPOINTS,
+    *stored_completions.ENDPOINTS,
+    *files.ENDPOINTS,
+    *uploads.ENDPOINTS,
+    *fine_tuning.ENDPOINTS,
+    *models.ENDPOINTS,
+    *datasets.ENDPOINTS,
+    *keys.ENDPOINTS,
+    *health.ENDPOINTS,
+    *web.ENDPOINTS,
+)

@@ -19,7 +19,7 @@ from potstill.server.bodies import check_length
 from potstill.server.database.tables import files
 from potstill.server.endpoint import Call, Endpoint, Policy
 from potstill.server.errors import invalid, too_large
-from potstill.server.files import add_file, file_object, find_file, is_named, new_file
+from potstill.server.files import add_file, drop_content, file_object, find_file, new_file
 from potstill.server.ids import now
 from potstill.server.log import log_failure
 from potstill.server.pages import read_page
@@ -106,20 +106,12 @@ async def remove(call: Call) -> dict[str, Any]:
     """Deletes a file, and its bytes where no other file has the same."""
     id = call.path("file_id")
 
-    def change(connection: Connection) -> str | None:
+    def change(connection: Connection) -> str:
         row = find_file(connection, call.project, id)
         connection.execute(delete(files).where(files.c.seq == row.seq))
-        return None if is_named(connection, row.digest) else row.digest
+        return str(row.digest)
 
-    orphan = await call.services.database.write(change)
-
-    def sweep(connection: Connection) -> None:
-        # All writes run one after the other, so nobody names the bytes between the look and the deletion.
-        if orphan and not is_named(connection, orphan):
-            call.services.blobs.remove(orphan)
-
-    if orphan:
-        await call.services.database.write(sweep)
+    await drop_content(call.services, await call.services.database.write(change))
     return {"id": id, "object": "file", "deleted": True}
 
 

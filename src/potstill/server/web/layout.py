@@ -84,12 +84,5 @@ def _language(viewer: Viewer) -> str:
     for language, name in NAMES.items():
         current = {"aria_current": "true"} if language == viewer.words.language else {}
         buttons.append(button(name, look="bare", name="language", value=language, lang=language, **current))
-    return tag(
-        "form",
-        hidden("back", viewer.address),
-        *buttons,
-        method="post",
-        action="/language",
-        role="group",
-        aria_label=viewer.words("language"),
-    )
+    chooser = tag("form", hidden("back", viewer.address), *buttons, method="post", action="/language")
+    return tag("div", chooser, role="group", aria_label=viewer.words("language"))

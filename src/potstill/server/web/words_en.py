@@ -51,6 +51,9 @@ WORDS = {
     "prompt": "Prompt",
     "answer": "Answer",
     "tokens": "Tokens",
+    "metadata_refused": "Metadata is written as key=value, with commas between pairs; this is {text}.",
+    "day_refused": "A day is written as YYYY-MM-DD; this is {text}.",
+    "prompt_large": "A large request: open the row to see it.",
     # one completion
     "completion": "Stored completion",
     "back_to_logs": "Back to logs",

@@ -50,6 +50,9 @@ WORDS = {
     "prompt": "프롬프트",
     "answer": "답",
     "tokens": "토큰",
+    "metadata_refused": "메타데이터는 key=value로 쓰고 쌍은 쉼표로 나눕니다. 받은 값: {text}",
+    "day_refused": "날짜는 YYYY-MM-DD로 씁니다. 받은 값: {text}",
+    "prompt_large": "큰 요청입니다. 행을 열면 볼 수 있습니다.",
     # one completion
     "completion": "저장된 완성",
     "back_to_logs": "로그로 돌아가기",

@@ -18,11 +18,13 @@ def completions(metadata: MetaData) -> Table:
         Column("model", Text, nullable=False),
         Column("teacher", Text, nullable=False),  # who answered, for the licence of the row
         Column("expires_at", BigInteger),
-        Column("body", LargeBinary, nullable=False),  # JSON, see `server/completions.py`
-        Column("request_blob", Text),  # digest of a request too large for a row
+        Column("body", LargeBinary, nullable=False),  # JSON as the API shows it
+        Column("request", LargeBinary),  # JSON of what was asked
+        Column("request_blob", Text),  # or its digest, where it is too large for a row
         Index("completions_id", "project", "id", unique=True),
         Index("completions_page", "project", "seq"),
         Index("completions_model", "project", "model", "seq"),
+        Index("completions_blob", "request_blob"),
         Index("completions_expiry", "expires_at"),
     )
 

@@ -1,5 +1,5 @@
 """The dashboard's endpoints, one file a place."""
 
-from potstill.server.web.routes import door, keys
+from potstill.server.web.routes import door, keys, logs
 
-ENDPOINTS = (*door.ENDPOINTS, *keys.ENDPOINTS)
+ENDPOINTS = (*door.ENDPOINTS, *logs.ENDPOINTS, *keys.ENDPOINTS)

@@ -83,7 +83,7 @@ def turn(words: Words, message: Mapping[str, Any]) -> str:
     calls = message.get("tool_calls")
     for call in calls if isinstance(calls, list) else []:
         parts.append(_call(words, call))
-    return tag("article", tag("h3", escape(name)), *parts, class_=f"turn {known}")
+    return tag("article", tag("h2", escape(name)), *parts, class_=f"turn {known}")
 
 
 def _part(words: Words, part: Any) -> str:

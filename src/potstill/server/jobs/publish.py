@@ -1,0 +1,76 @@
+"""The end of a job: model, result file, events and state in one transaction, or none of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from potstill.files import digest
+from potstill.server.blobs import Blobs
+from potstill.server.database import Database
+from potstill.server.database.tables import models
+from potstill.server.files import add_file, new_file
+from potstill.server.ids import next_seq, now
+from potstill.server.jobs.store import add_checkpoint, add_event, change_job
+
+
+def publish(database: Database, blobs: Blobs, row: Row[Any], said: dict[str, Any], folder: Path) -> None:
+    """Writes down how a job ended.
+
+    Args:
+        database: of the server.
+        blobs: gets the result file.
+        row: of the job, as this attempt claimed it.
+        said: the last thing that the child said.
+        folder: of the job, relative to the data folder.
+    """
+    if said["kind"] == "failed":
+        database.write_now(lambda connection: _fail(connection, row, said["error"]))
+        return
+    content = said["csv"].encode()
+    blob = blobs.put(content)
+    name = f"{row.id}-results.csv"
+    file = new_file(row.project, filename=name, purpose="fine-tune-results", digest=blob, size=len(content))
+    database.write_now(lambda connection: _succeed(connection, row, said, file, str(folder / "run" / "bundle")))
+
+
+def model_name(row: Row[Any]) -> str:
+    """`ft:BASE:ORGANISATION:SUFFIX:ID`; the same whenever the job is done again."""
+    asked = json.loads(row.request)
+    return f"ft:{asked['model']}:{row.project}:{asked['suffix'] or ''}:{digest(row.id.encode())[:8]}"
+
+
+def _fail(connection: Connection, row: Row[Any], error: dict[str, Any]) -> None:
+    outcome = json.dumps({"error": error}).encode()
+    values = {"status": "failed", "outcome": outcome, "finished_at": now(), "lease_until": 0}
+    if change_job(connection, row.id, row.attempt, **values):
+        add_event(connection, row.id, "failed", error["message"], level="error")
+
+
+def _succeed(connection: Connection, row: Row[Any], said: dict[str, Any], file: dict[str, Any], bundle: str) -> None:
+    name = model_name(row)
+    outcome = {
+        "model": name,
+        "result_files": [file["id"]],
+        "trained_tokens": said["trained_tokens"],
+        "hyperparameters": said["hyperparameters"],
+        "result": said["result"],
+    }
+    values = {"status": "succeeded", "outcome": json.dumps(outcome).encode(), "finished_at": now(), "lease_until": 0}
+    if not change_job(connection, row.id, row.attempt, **values):
+        return
+    add_file(connection, file)
+    step = said["step"]
+    checkpoint = f"{name}:ckpt-step-{step}"
+    base = json.loads(row.request)["model"]
+    for id in (checkpoint, name):
+        model = {"seq": next_seq(), "project": row.project, "id": id, "created_at": now(), "base": base}
+        template = json.dumps(said["template"]).encode()
+        connection.execute(models.insert(), {**model, "kind": "classifier", "folder": bundle, "template": template})
+    add_checkpoint(connection, row.id, checkpoint, step, said["metrics"])
+    add_event(connection, row.id, "checkpoint", f"Checkpoint created at step {step} with Snapshot ID: {checkpoint}")
+    add_event(connection, row.id, "model", f"New fine-tuned model created: {name}")
+    add_event(connection, row.id, "success", "The job has successfully completed")

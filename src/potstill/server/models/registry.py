@@ -1,0 +1,94 @@
+"""Which students a project has, and the bundles that were loaded last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, select
+from starlette.concurrency import run_in_threadpool
+
+from potstill.runtime.model import load
+from potstill.server.database import Database
+from potstill.server.database.tables import models
+from potstill.server.errors import no_such_model
+from potstill.server.ids import next_seq, now
+from potstill.server.models.student import Student
+from potstill.server.models.template import Template
+
+CLASSIFIER = "classifier"
+MAX_LOADED = 16
+
+
+def add_model(
+    connection: Connection, project: str, id: str, *, base: str, folder: str, template: Template, kind: str = CLASSIFIER
+) -> None:
+    """Makes a bundle known as a student.
+
+    Args:
+        connection: of a change.
+        project: that it belongs to.
+        id: `ft:BASE:ORGANISATION:SUFFIX:ID`.
+        base: what it was trained from.
+        folder: of the bundle, relative to the data folder.
+        template: how it reads and writes.
+        kind: who answers.
+    """
+    row = {"seq": next_seq(), "project": project, "id": id, "created_at": now(), "base": base, "kind": kind}
+    connection.execute(models.insert(), {**row, "folder": folder, "template": msgspec.json.encode(template)})
+
+
+def find_model(connection: Connection, project: str, id: str) -> Row[Any]:
+    """The row of one.
+
+    Raises:
+        ApiError: 404: unknown, or another project's.
+    """
+    row = connection.execute(select(models).where(models.c.project == project, models.c.id == id)).first()
+    if row is None:
+        raise no_such_model(id)
+    return row
+
+
+def model_object(row: Any) -> dict[str, Any]:
+    """A row as the API shows it."""
+    return {"id": row.id, "object": "model", "created": row.created_at, "owned_by": row.project}
+
+
+class Students:
+    """Loads a bundle when its student is asked first, and keeps the last few."""
+
+    def __init__(self, database: Database, data: Path) -> None:
+        self._database = database
+        self._data = data
+        self._loaded: OrderedDict[tuple[str, str], Student] = OrderedDict()
+        self._lock = asyncio.Lock()
+
+    async def find(self, project: str, id: str) -> Student:
+        """A student that is ready to answer.
+
+        Raises:
+            ApiError: 404.
+            BundleError: its bundle is damaged.
+        """
+        key = (project, id)
+        if key in self._loaded:
+            self._loaded.move_to_end(key)
+            return self._loaded[key]
+        row = await self._database.read(lambda connection: find_model(connection, project, id))
+        async with self._lock:
+            if key not in self._loaded:
+                self._loaded[key] = await run_in_threadpool(self._load, row)
+                while len(self._loaded) > MAX_LOADED:
+                    self._loaded.popitem(last=False)
+        return self._loaded[key]
+
+    def forget(self, project: str, id: str) -> None:
+        """After its deletion."""
+        self._loaded.pop((project, id), None)
+
+    def _load(self, row: Row[Any]) -> Student:
+        return Student(row.id, load(self._data / row.folder), msgspec.json.decode(row.template, type=Template))

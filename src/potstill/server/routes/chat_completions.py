@@ -1,0 +1,111 @@
+"""/v1/chat/completions: asking."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from starlette.responses import StreamingResponse
+
+from potstill.server.accumulate import Accumulated
+from potstill.server.answerers import Answerer, Json, find_answerer
+from potstill.server.bodies import convert
+from potstill.server.chat import (
+    ChatRequest,
+    check_request,
+    complete_usage,
+    count_tokens,
+    first_and_rest,
+    in_published_form,
+    store,
+)
+from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.errors import ApiError
+from potstill.server.ids import SEQ_PER_S, new_id, next_seq
+from potstill.server.log import log_failure
+
+
+async def create(call: Call) -> Any:
+    """Asks whoever answers for the model, and keeps the answer where the client says so."""
+    request = convert(call.body, ChatRequest)
+    check_request(request)
+    answerer = await find_answerer(call.services, call.project, request.model)
+    if request.stream:
+        return await _streamed(call, request, answerer)
+    found = await answerer.complete(call.body)
+    seq = next_seq()
+    response = in_published_form(found, id=new_id("chatcmpl-", seq), seq=seq, request=request)
+    count_tokens(call.services, answerer.name, response.get("usage"))
+    if request.store and call.key.may_store:
+        await store(call.services, call.key, seq, response, call.body, answerer.name)
+    return response
+
+
+async def _streamed(call: Call, request: ChatRequest, answerer: Answerer) -> StreamingResponse:
+    options = request.stream_options or {}
+    keeps = bool(request.store and call.key.may_store)
+    body = call.body
+    if keeps and not options.get("include_usage"):
+        # The stored row has its usage, also where the client doesn't ask for it.
+        body = {**body, "stream_options": {**options, "include_usage": True}}
+    first, rest = await first_and_rest(answerer.stream(body))
+    events = _events(call, request, answerer.name, first, rest)
+    return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+
+async def _events(
+    call: Call, request: ChatRequest, teacher: str, first: Json, rest: AsyncIterator[Json]
+) -> AsyncIterator[bytes]:
+    """Chunks as server-sent events; `[DONE]` comes when the answer is on disk."""
+    seq = next_seq()
+    id = new_id("chatcmpl-", seq)
+    head = {"id": id, "object": "chat.completion.chunk", "created": seq // SEQ_PER_S, "model": request.model}
+    wants_usage = bool((request.stream_options or {}).get("include_usage"))
+    accumulated = Accumulated()
+    try:
+        async for chunk in _joined(first, rest):
+            accumulated.add(chunk)
+            if (shown := _shown(chunk, head, wants_usage=wants_usage)) is not None:
+                yield _event(shown)
+        whole = in_published_form(accumulated.whole(), id=id, seq=seq, request=request)
+        count_tokens(call.services, teacher, whole.get("usage"))
+        if request.store and call.key.may_store:
+            await store(call.services, call.key, seq, whole, call.body, teacher)
+    except ApiError as error:
+        yield _event(error.body())
+        return
+    except Exception as error:
+        log_failure("unexpected", error, route=call.request.url.path)
+        yield _event(ApiError(500, "The server had an error while answering.", kind="server_error").body())
+        return
+    yield b"data: [DONE]\n\n"
+
+
+async def _joined(first: Json, rest: AsyncIterator[Json]) -> AsyncIterator[Json]:
+    yield first
+    async for chunk in rest:
+        yield chunk
+
+
+def _shown(chunk: Json, head: Json, *, wants_usage: bool) -> Json | None:
+    """A chunk as the published schema wants it; None for the one of usage where nobody asked."""
+    usage = chunk.pop("usage", None)
+    if not chunk["choices"] and not (wants_usage and usage):
+        return None
+    for choice in chunk["choices"]:
+        choice.setdefault("finish_reason", None)
+        choice.setdefault("logprobs", None)
+    shown = {**chunk, **head}
+    if wants_usage:
+        shown["usage"] = complete_usage(usage) if usage else None
+    return shown
+
+
+def _event(value: Json) -> bytes:
+    return b"data: " + msgspec.json.encode(value) + b"\n\n"
+
+
+ENDPOINTS = (
+    Endpoint(method="POST", path="/v1/chat/completions", policy=Policy.PROJECT, handler=create, body=dict[str, Any]),
+)

@@ -1,0 +1,170 @@
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import openai
+import pytest
+
+from tests.server.running import running
+from tests.toys import sentences
+
+SYSTEM = {"role": "system", "content": "Say which intent a message has."}
+
+
+def training_file(num=80, answer=lambda label: json.dumps({"intent": label})):
+    lines = []
+    for text, label in sentences(num):
+        said = {"role": "assistant", "content": answer(label)}
+        lines.append(json.dumps({"messages": [SYSTEM, {"role": "user", "content": text}, said]}))
+    return "\n".join(lines).encode()
+
+
+def wait(client, job, *states, seconds=200):
+    for _ in range(seconds * 5):
+        found = client.fine_tuning.jobs.retrieve(job.id)
+        if found.status in states:
+            return found
+        assert found.status not in ("failed", "succeeded", "cancelled"), found.error
+        time.sleep(0.2)
+    raise AssertionError(f"{found.status} after {seconds} s")
+
+
+def upload(client, content):
+    return client.files.create(file=("train.jsonl", content), purpose="fine-tune").id
+
+
+def messages(client, job):
+    return [event.message for event in client.fine_tuning.jobs.list_events(job.id, limit=100).data][::-1]
+
+
+def test_a_job_from_file_to_answer(client):
+    text, _ = sentences(1)[0]
+    job = client.fine_tuning.jobs.create(
+        model="potstill-static",
+        training_file=upload(client, training_file()),
+        validation_file=upload(client, training_file(90)[len(training_file()) + 1 :]),
+        suffix="shop",
+        seed=3,
+        method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}},
+        metadata={"team": "a"},
+    )
+    assert job.status == "validating_files" and job.seed == 3 and job.hyperparameters.n_epochs == 2
+    done = wait(client, job, "succeeded")
+    name = done.fine_tuned_model
+    assert name.startswith("ft:potstill-static:default:shop:") and done.trained_tokens > 0
+    said = messages(client, job)
+    order = ["Created fine-tuning job", "Validating training file", "Files validated", "Fine-tuning job started"]
+    order += [
+        "Step ",
+        "Checkpoint created at step",
+        "New fine-tuned model created",
+        "The job has successfully completed",
+    ]
+    places = [next(i for i, message in enumerate(said) if message.startswith(start)) for start in order]
+    assert places == sorted(places) and len(set(said)) == len(said)
+    assert any("text classifier" in message for message in said)
+    metrics = [e for e in client.fine_tuning.jobs.list_events(job.id, limit=100).data if e.type == "metrics"]
+    assert metrics[0].data.keys() >= {"step", "total_steps", "train_loss", "valid_loss"}
+    (checkpoint,) = client.fine_tuning.jobs.checkpoints.list(job.id).data
+    assert checkpoint.fine_tuned_model_checkpoint == f"{name}:ckpt-step-{checkpoint.step_number}"
+    table = client.files.content(done.result_files[0]).text.splitlines()
+    assert table[0] == "step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy" and len(table) > 1
+    for model in (name, checkpoint.fine_tuned_model_checkpoint):
+        answer = client.chat.completions.create(model=model, messages=[SYSTEM, {"role": "user", "content": text}])
+        assert json.loads(answer.choices[0].message.content)["intent"] in {"card", "loan", "travel", "weather"}
+    assert {m.id for m in client.models.list()} >= {name, "potstill-auto", "potstill-cnn"}
+    assert [j.id for j in client.fine_tuning.jobs.list(metadata={"team": "a"})] == [job.id]
+    assert client.fine_tuning.jobs.list(metadata={"team": "b"}).data == []
+    with pytest.raises(openai.BadRequestError, match="succeeded already"):
+        client.fine_tuning.jobs.cancel(job.id)
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "message"),
+    [
+        (training_file(7), "invalid_n_examples", "Training file has 7 example(s), but must have at least 10 examples"),
+        (b'{"messages": [{"content": "x"}]}', "invalid_file_format", "Discriminator 'role' is missing in value"),
+        (
+            "\n".join(training_file(1, lambda _, i=i: f"Dear {i}").decode() for i in range(12)).encode(),
+            "generative_student_not_served",
+            "generative students are not served yet",
+        ),
+    ],
+)
+def test_files_that_can_t_be_used_fail_the_job(client, content, code, message):
+    job = client.fine_tuning.jobs.create(model="potstill-auto", training_file=upload(client, content))
+    for _ in range(300):
+        found = client.fine_tuning.jobs.retrieve(job.id)
+        if found.status == "failed":
+            break
+        time.sleep(0.1)
+    assert found.error.code == code and message in found.error.message and found.error.param == "training_file"
+
+
+def test_requests_that_can_t_be_done_are_refused(client):
+    file = upload(client, training_file(10))
+    cases = [
+        ({"model": "gpt-4o"}, "not available for fine-tuning"),
+        ({"method": {"type": "dpo"}}, "not served"),
+        ({"hyperparameters": {"n_epochs": 51}}, "n_epochs"),
+        ({"suffix": "x" * 65}, "suffix"),
+        ({"metadata": {"a": "x" * 513}}, "metadata"),
+    ]
+    for change, message in cases:
+        with pytest.raises(openai.BadRequestError, match=message):
+            client.fine_tuning.jobs.create(**{"model": "potstill-auto", "training_file": file, **change})
+    with pytest.raises(openai.NotFoundError):
+        client.fine_tuning.jobs.create(model="potstill-auto", training_file="file-unknown")
+
+
+def child_of(server, job):
+    """The process id of the job's child."""
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if entry.name.isdecimal() and b"potstill.server.jobs.child" in command and job.id.encode() in command:
+            return int(entry.name)
+    return None
+
+
+def until(question, seconds=100):
+    for _ in range(seconds * 10):
+        if found := question():
+            return found
+        time.sleep(0.1)
+    raise AssertionError("it never came")
+
+
+def test_killed_paused_and_restarted_a_job_goes_on(tmp_path):
+    with running(tmp_path / "data") as server, server.client() as client:
+        job = client.fine_tuning.jobs.create(
+            model="potstill-static", training_file=upload(client, training_file()), hyperparameters={"n_epochs": 4}
+        )
+        until(lambda: any("job started" in message for message in messages(client, job)))
+        os.kill(child_of(server, job), signal.SIGKILL)
+        first = time.monotonic()
+        until(lambda: child_of(server, job))
+        assert time.monotonic() - first < 60
+        client.fine_tuning.jobs.pause(job.id)
+        wait(client, job, "paused")
+        assert child_of(server, job) is None
+        client.fine_tuning.jobs.resume(job.id)
+        until(lambda: child_of(server, job))
+    with running(tmp_path / "data") as server, server.client() as client:
+        done = wait(client, job, "succeeded")
+        said = messages(client, job)
+        assert len(said) == len(set(said)), "nothing is told twice"
+        assert [m.id for m in client.models.list()].count(done.fine_tuned_model) == 1
+
+
+def test_a_cancelled_job_stays_so(client):
+    job = client.fine_tuning.jobs.create(model="potstill-cnn", training_file=upload(client, training_file()))
+    client.fine_tuning.jobs.cancel(job.id)
+    found = wait(client, job, "cancelled")
+    assert found.fine_tuned_model is None and found.finished_at
+    with pytest.raises(openai.BadRequestError, match="only a paused job"):
+        client.fine_tuning.jobs.resume(job.id)
