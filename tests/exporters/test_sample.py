@@ -31,7 +31,8 @@ def test_the_node_sample_runs(own_run, tmp_path, capfd):
     package = out / "node_modules" / "onnxruntime-web"
     package.mkdir(parents=True)
     runtime_folder(package)
-    (package / "package.json").write_text('{"name": "onnxruntime-web", "exports": "./ort.wasm.bundle.min.mjs"}')
+    exports = {"./wasm": "./ort.wasm.bundle.min.mjs", "./ort-wasm-simd-threaded.wasm": "./ort-wasm-simd-threaded.wasm"}
+    (package / "package.json").write_text(json.dumps({"name": "onnxruntime-web", "exports": exports}))
     done = subprocess.run(["node", "main.mjs"], cwd=out, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["passed"]

@@ -3,12 +3,14 @@
 
 import { readFile } from "node:fs/promises";
 
-import * as ort from "onnxruntime-web";
+import * as ort from "onnxruntime-web/wasm";
 
 import { readWav } from "./sounds.mjs";
 import { openStudent } from "./student.mjs";
 
 ort.env.wasm.numThreads = 1;
+const wasm = import.meta.resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm");
+ort.env.wasm.wasmBinary = (await readFile(new URL(wasm))).buffer;
 const here = (name) => new URL(name, import.meta.url);
 const folds = JSON.parse(await readFile(here("case_folds.json")));
 const student = await openStudent((name) => readFile(here(`bundle/${name}`)), ort, folds);
