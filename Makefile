@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test check slow conformance lock clean
+.PHONY: demo test check slow targets conformance lock clean
 demo: $(STAMP)
 	$(BIN)/potstill demo --out demo
 
@@ -18,6 +18,11 @@ check: $(STAMP)
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow --timeout=3600
+
+# Converters weigh gigabytes, so they and their tests stay out of `make test`.
+targets: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r constraints-targets.txt
+	$(BIN)/python -m pytest -m targets --timeout=3600
 
 # The public suite of The Update Framework against our device: make conformance SUITE=/path/to/tuf-conformance
 # Its expiry tests need a command `faketime`.

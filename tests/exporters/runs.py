@@ -54,7 +54,8 @@ def student_of(kind, encoder_folder=None, inputs=None):
     with torch.no_grad():
         for parameter in student.module.parameters():
             # Answers that are clear, so that rounding changes few of them.
-            parameter += 0.3 * torch.randn_like(parameter) * (parameter.std() if parameter.numel() > 1 else 1) + 1e-3
+            spread = float(parameter.std()) if parameter.numel() > 1 else 1.0
+            parameter.add_(0.3 * spread * torch.randn_like(parameter) + 1e-3)
     student.module.eval()
     return student
 

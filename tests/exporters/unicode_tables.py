@@ -25,7 +25,9 @@ def tables():
         "ACCENTS": [code for code in CODES if stripped.normalize_str(f"a{chr(code)}b") == "ab"],
         "PUNCTUATION": [code for code in CODES if _is_punctuation(chr(code))],
     }
-    head = "// Written by `python -m tests.exporters.unicode_tables` from what `tokenizers` does: first and last code of ranges.\n"
+    head = (
+        "// First and last codes of ranges, as `tokenizers` has them; written by tests/exporters/unicode_tables.py.\n"
+    )
     return head + "".join(f"export const {name} = [\n{_lines(_ranges(codes))}];\n" for name, codes in found.items())
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from potstill.recipe.exporting import Export
 
 BUNDLES = {"onnx-fp32": "fp32", "onnx-int8": "int8", "onnx-int8-weights": "int8_weights"}
+SAMPLES = ("android", "c", "node", "swift")
 # Each needs packages of its own, so its file is read when it is asked for.
 CLASSES = {
     "coreml": ("coreml", "CoreML"),
@@ -28,19 +29,36 @@ CLASSES = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `export`."""
     parser.add_argument("run", type=Path, help="folder of a run")
-    parser.add_argument("--target", required=True, choices=sorted([*BUNDLES, *CLASSES]), help="what it is for")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--target", choices=sorted([*BUNDLES, *CLASSES, "web"]), help="what it is for")
+    what.add_argument("--sample", choices=SAMPLES, help="a minimal app around the bundle (c: around the litert export)")
+    parser.add_argument(
+        "--tokenizer", choices=["beside", "in-graph"], default="beside", help="onnx: a file, or inside the model"
+    )
     parser.add_argument(
         "--precision", choices=["fp32", "int8", "int8_weights"], help="left out: int8 where the target computes in it"
     )
     parser.add_argument("--allow-slower", action="store_true", help="write an int8 model although fp32 is faster")
+    parser.add_argument("--ort-web", type=Path, help="web: node_modules/onnxruntime-web, where npm is not at hand")
+    parser.add_argument("--lang", default="en", choices=["en", "ko"], help="web: language of the page")
     parser.add_argument("--out", type=Path, help="folder that is written; RUN/exports/TARGET when left out")
 
 
 def main(args: argparse.Namespace) -> Result:
     """Converts, checks through the target's own runtime, and writes; nothing is written where a check fails."""
-    target = args.out or args.run / "exports" / args.target
+    name = args.target or f"sample-{args.sample}"
+    target = args.out or args.run / "exports" / (f"{name}-{args.tokenizer}" if args.tokenizer == "in-graph" else name)
+    if args.sample:
+        from potstill.recipe.sampling import write_sample
+
+        files = write_sample(args.run, args.sample, target)
+        return Result({"sample": args.sample, "path": str(target), "files": files}, "\n".join([str(target), *files]))
     if args.target in BUNDLES:
         return _bundle(args.run, BUNDLES[args.target], target, args.target)
+    if args.tokenizer == "in-graph" and args.target != "onnx":
+        raise ConfigurationError(f"--tokenizer in-graph is for --target onnx; {args.target} has no tokenizer inside")
+    if args.target == "web":
+        return _web(args, target)
     from potstill.cli.progress import TerminalProgress
     from potstill.recipe.exporting import export
 
@@ -59,7 +77,8 @@ def _target(args: argparse.Namespace) -> Target:
     import importlib
 
     module, name = CLASSES[args.target]
-    made: Target = getattr(importlib.import_module(f"potstill.exporters.{module}"), name)()
+    options = {"tokenizer": args.tokenizer} if args.target == "onnx" else {}
+    made: Target = getattr(importlib.import_module(f"potstill.exporters.{module}"), name)(**options)
     return made
 
 
@@ -87,6 +106,23 @@ def _bundle(run: Path, precision: str, target: Path, name: str) -> Result:
     num_bytes = size_of(target)
     data = {"bundle": str(target), "bundle_digest": digest, "target": name, "size_bytes": num_bytes}
     return Result(data, f"{target} ({size(num_bytes)})")
+
+
+def _web(args: argparse.Namespace, target: Path) -> Result:
+    from potstill.recipe.web import export_web
+
+    found = export_web(args.run, target, ort_web=args.ort_web, language=args.lang)
+    lines = [
+        f"{found['path']} ({size(found['size_bytes'])} with {found['runtime']}; serve the folder)",
+        *found["notes"],
+    ]
+    if found["agreement"] is not None:
+        lines.append(
+            f"in Node on {found['num_rows']} held-out rows: agreement {found['agreement']:.4f}, accuracy "
+            f"{found['accuracy']:.4f}, KL {found['kl']:.2g}, {found['cpu_ms']:.3f} ms of CPU (fp32 "
+            f"{found['fp32_cpu_ms']:.3f})"
+        )
+    return Result(found, "\n".join(lines))
 
 
 def _text(found: Export) -> str:

@@ -95,7 +95,7 @@ def make_bundle(
         logits_NC = load(draft).logits(kept)
     if precision == "fp32":
         _check_parity(student, kept, logits_NC)
-    rows = [{"input": _probe(value), "logits": logits_NC[i].tolist()} for i, value in enumerate(kept)]
+    rows = [{"input": probe_value(value), "logits": logits_NC[i].tolist()} for i, value in enumerate(kept)]
     write_bundle(folder, replace(manifest, probes=rows), files)
     model = load(folder)
     model.self_test()
@@ -124,7 +124,8 @@ def _check_parity(student: Student, inputs: Sequence[Input], logits_NC: FloatArr
         )
 
 
-def _probe(value: Input) -> Any:
+def probe_value(value: Input) -> Any:
+    """An input as JSON values: a text as it is, an array as its bytes."""
     if isinstance(value, str):
         return value
     little = np.ascontiguousarray(value.astype(value.dtype.newbyteorder("<")))

@@ -11,11 +11,12 @@ from typing import Any, Literal, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from potstill.errors import MissingExtraError
 from potstill.exporters.onnx import quiet
 from potstill.exporters.precisions import Precision
-from potstill.exporters.source import Batch, Source
+from potstill.exporters.source import Source
 from potstill.exporters.target import Exported, LogitsOnly, Nodes, TensorGroup, input_entry
 
 FOLDER = "model.mlpackage"
@@ -92,7 +93,7 @@ def _converted(source: Source, coremltools: Any, precision: Precision) -> Any:
     return optimize.linear_quantize_weights(model, config=config)
 
 
-def _input(coremltools: Any, name: str, array: Batch | Any, bound: int) -> Any:
+def _input(coremltools: Any, name: str, array: NDArray[Any], bound: int) -> Any:
     shape: tuple[Any, ...] = array.shape
     if array.ndim == 2:
         shape = (1, coremltools.RangeDim(lower_bound=2, upper_bound=bound, default=min(16, bound)))

@@ -106,10 +106,10 @@ def _rounded(module: nn.Module, calibration: Sequence[Batch], *, is_static: bool
 
 
 def _at_least_two(batch: Batch) -> Batch:
-    return {
-        name: np.concatenate([array, np.zeros_like(array)], axis=1) if array.ndim == 2 and array.shape[1] == 1 else array
-        for name, array in batch.items()
-    }
+    """The lengths that were traced begin at two; what is added is padding."""
+    if any(array.ndim != 2 or array.shape[1] > 1 for array in batch.values()):
+        return batch
+    return {name: np.concatenate([array, np.zeros_like(array)], axis=1) for name, array in batch.items()}
 
 
 def _nodes(program: Any) -> Nodes:
@@ -128,10 +128,10 @@ def _nodes(program: Any) -> Nodes:
 def _groups(program: Any) -> tuple[TensorGroup, ...]:
     """What XNNPACK took is one group; lookups stay outside of it, as they are."""
     sizes: dict[tuple[str, str], int] = {}
-    for name, module in program.graph_module.named_modules():
+    for _, module in program.graph_module.named_modules():
         if hasattr(module, "processed_bytes"):
             key = ("delegated", "packed")
-            sizes[key] = sizes.get(key, 0) + len(module.processed_bytes) + len(name) * 0
+            sizes[key] = sizes.get(key, 0) + len(module.processed_bytes)
     lookups = {
         argument.name
         for node in program.graph.nodes

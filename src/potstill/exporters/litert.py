@@ -145,6 +145,17 @@ def _padded(array: Any, length: int) -> Any:
     return full
 
 
+def operations(content: bytes) -> list[str]:
+    """Kinds of the operations of a model, for runtimes that are told which they need."""
+    try:
+        from ai_edge_quantizer.utils import tfl_flatbuffer_utils as flat
+    except ImportError as error:
+        raise MissingExtraError("ai-edge-quantizer", "litert") from error
+    model = flat.read_model(content)
+    names = {c.builtinCode: flat.TFL_OP_CODE_TO_NAME.get(c.builtinCode, c.builtinCode) for c in model.operatorCodes}
+    return sorted(str(name).rsplit(".", 1)[-1] for name in names.values())
+
+
 def tensor_groups(content: bytes) -> tuple[TensorGroup, ...]:
     """Bytes of the constants by what uses them; a constant that signatures share counts once."""
     from ai_edge_quantizer.utils import tfl_flatbuffer_utils as flat

@@ -10,12 +10,14 @@ from typing import Any, Literal, final
 import onnx
 from onnx import ModelProto, numpy_helper
 
-from potstill.exporters.bundle import trace
+from potstill.errors import ConfigurationError
+from potstill.exporters import in_graph
 from potstill.exporters.onnx import quantize
 from potstill.exporters.precisions import Precision
 from potstill.exporters.source import Batch, Source
-from potstill.exporters.target import Exported, Nodes, TensorGroup, input_entry
+from potstill.exporters.target import Exported, TensorGroup, input_entry
 from potstill.runtime.model import open_session
+from potstill.runtime.preprocess import TextTokens
 from potstill.types import FloatArray
 
 FILE = "model.onnx"
@@ -29,15 +31,20 @@ GROUP_OF = {"Gather": "embeddings", "Conv": "convolutions"} | dict.fromkeys(
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Onnx:
-    """The network as bundles hold it, batch and length dynamic."""
+    """The network as bundles hold it, batch and length dynamic.
+
+    Attributes:
+        tokenizer: `beside` the model as a file, or `in-graph`, so that the model reads strings, one at a time.
+    """
 
     kind: Literal["onnx"] = "onnx"
     precisions: tuple[Precision, ...] = ("fp32", "int8_weights", "int8")
+    tokenizer: Literal["beside", "in-graph"] = "beside"
 
     def export(self, source: Source, precision: Precision) -> Exported:
         """Runs through onnxruntime with the settings of a bundle."""
         value = source.calibration[0]
-        content = quantize(fp32_of(source), precision, source.calibration)
+        content = quantize(source.fp32_model, precision, source.calibration)
         computes_int8 = precision == "int8" and all(array.ndim == 4 for array in value.values())
         session = open_session(content, 1, computes_int8=computes_int8)
 
@@ -46,20 +53,23 @@ class Onnx:
             return logits
 
         model = onnx.load_from_string(content)
+        text = self._text(source, content) if self.tokenizer == "in-graph" else None
+        file = in_graph.FILE if text else FILE
         return Exported(
-            file=FILE,
-            files={FILE: content},
+            file=file,
+            files={file: text.content if text else content},
+            text=text,
             run=run,
             runtime=f"onnxruntime {version('onnxruntime')}",
             groups=tensor_groups(model),
-            nodes=Nodes(delegated=len(model.graph.node), undelegated=0),
-            entry={"inputs": input_entry(source)},
+            entry={"inputs": [{"name": "text", "dtype": "string", "shape": [1]}] if text else input_entry(source)},
         )
 
-
-def fp32_of(source: Source) -> bytes:
-    """The student's network in fp32, traced anew from its weights."""
-    return trace(source.student, source.probes[0])
+    def _text(self, source: Source, content: bytes) -> in_graph.TextModel:
+        tokens = source.student.preprocessor
+        if not isinstance(tokens, TextTokens):
+            raise ConfigurationError("only students that read texts as pieces have a tokenizer. Leave --tokenizer out.")
+        return in_graph.with_tokenizer(content, tokens.tokenizer_json, tokens.max_length)
 
 
 def tensor_groups(model: ModelProto) -> tuple[TensorGroup, ...]:

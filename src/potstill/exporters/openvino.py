@@ -10,10 +10,9 @@ from typing import Any, Literal, final
 
 from potstill.errors import MissingExtraError
 from potstill.exporters.onnx import quiet
-from potstill.exporters.onnx_file import fp32_of
 from potstill.exporters.precisions import Precision
 from potstill.exporters.source import Batch, Source
-from potstill.exporters.target import Exported, Nodes, TensorGroup, input_entry
+from potstill.exporters.target import Exported, TensorGroup, input_entry
 from potstill.types import FloatArray
 
 FILE, WEIGHTS = "model.xml", "model.bin"
@@ -44,7 +43,7 @@ class OpenVINO:
             raise MissingExtraError(str(error.name), "openvino") from error
         with tempfile.TemporaryDirectory() as folder, quiet():
             path = Path(folder) / "model.onnx"
-            path.write_bytes(fp32_of(source))
+            path.write_bytes(source.fp32_model)
             model: Any = openvino.convert_model(path)
             if precision == "int8":
                 is_text = source.has_length
@@ -71,7 +70,6 @@ class OpenVINO:
             run=run,
             runtime=f"openvino {version('openvino')}",
             groups=_groups(model),
-            nodes=Nodes(delegated=len(compiled.get_runtime_model().get_ops()), undelegated=0),
             entry={"inputs": input_entry(source), "weights": WEIGHTS},
         )
 

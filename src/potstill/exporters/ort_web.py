@@ -70,7 +70,9 @@ def _from_npm() -> bytes:
         "node_modules/onnxruntime-web."
     )
     if npm is None:
-        raise ConfigurationError(f"the page needs onnxruntime-web, which npm brings, and there is no npm here. {manual}")
+        raise ConfigurationError(
+            f"the page needs onnxruntime-web, which comes by npm, and there is none here. {manual}"
+        )
     with tempfile.TemporaryDirectory() as folder:
         command = [npm, "pack", f"onnxruntime-web@{VERSION}", "--silent", "--pack-destination", folder]
         try:

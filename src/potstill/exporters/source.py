@@ -31,10 +31,12 @@ class Source:
     Attributes:
         student: in fp32, as it was trained.
         bundle: the same as the run's fp32 bundle, with labels, temperatures and threshold.
+        fp32_model: the network of that bundle, ONNX.
         calibration: arrays of one real input each, none of them a test row.
     """
 
     student: Student
+    fp32_model: bytes
     bundle: Model
     calibration: Sequence[Batch]
 
@@ -82,7 +84,12 @@ def load_source(folder: Path) -> Source:
     bundle = load(folder / "fp32")
     module = load_network(folder / NETWORK)
     student = Student(module=module, preprocessor=bundle.preprocessor, schema=bundle.schema)
-    return Source(student=student, bundle=bundle, calibration=_calibration(folder / NETWORK / CALIBRATION))
+    return Source(
+        student=student,
+        bundle=bundle,
+        fp32_model=(folder / "fp32" / "model.onnx").read_bytes(),
+        calibration=_calibration(folder / NETWORK / CALIBRATION),
+    )
 
 
 def _calibration(path: Path) -> list[Batch]:

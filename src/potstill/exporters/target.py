@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from potstill.exporters.in_graph import TextModel
 from potstill.exporters.precisions import Precision
 from potstill.exporters.source import Batch, Source
 from potstill.types import FloatArray
@@ -70,6 +71,7 @@ class Exported:
         nodes: what was delegated.
         entry: what an app has to know: inputs, lengths, signatures.
         notes: what else a person should know.
+        text: the tokenizer inside, for models that read strings.
     """
 
     file: str
@@ -80,11 +82,12 @@ class Exported:
     nodes: Nodes = field(default_factory=Nodes)
     entry: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    text: TextModel | None = None
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the model."""
-        return sum(len(c) for name, c in self.files.items() if name == self.file or name.startswith(f"{self.file}/"))
+        """Bytes of the model, of all its files where it has several."""
+        return sum(map(len, self.files.values()))
 
 
 class Target(Protocol):

@@ -13,8 +13,10 @@ from typing import Any
 from potstill.errors import ConfigurationError
 from potstill.exporters.ort_web import SCRIPT, WASM
 
-MODULES = ("hashed_ngrams.mjs", "pictures.mjs", "sounds.mjs", "unicode.mjs", "tokenizer.mjs", "student.mjs", "page.mjs")
-NORMALIZERS = ("BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Replace", "Sequence", "Strip", "StripAccents")
+# In an order in which each needs only those before it.
+LIBRARY = ("hashed_ngrams.mjs", "pictures.mjs", "sounds.mjs", "unicode.mjs", "tokenizer.mjs", "student.mjs")
+MODULES = (*LIBRARY, "page.mjs")
+NORMALIZERS = {"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Replace", "Sequence", "Strip"}
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./[a-z_]+\.mjs";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?function |class |const )", re.MULTILINE)
 
@@ -25,7 +27,9 @@ def script_files(names: tuple[str, ...] = MODULES) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names}
 
 
-def web_files(bundle: Mapping[str, bytes], runtime: Mapping[str, bytes], *, title: str, language: str) -> dict[str, bytes]:
+def web_files(
+    bundle: Mapping[str, bytes], runtime: Mapping[str, bytes], *, title: str, language: str
+) -> dict[str, bytes]:
     """Files of a folder that any static server can serve, `index.html` first.
 
     Raises:
@@ -64,16 +68,14 @@ def check_tokenizer(bundle: Mapping[str, bytes]) -> None:
     kinds = [content["model"].get("type", "WordPiece")]
     normalizer = content.get("normalizer") or {}
     used = [entry["type"] for entry in (normalizer, *normalizer.get("normalizers", ())) if entry]
-    if kinds[0] not in ("WordPiece", "WordLevel") or not set(used) <= set(NORMALIZERS):
+    if kinds[0] not in ("WordPiece", "WordLevel") or not set(used) <= NORMALIZERS:
         raise ConfigurationError(
             f"the page's tokenizer knows WordPiece and characters; this student's is {kinds[0]} with {used}. Distil a "
             "student of kind cnn, static or encoder for a page."
         )
 
 
-def _page(
-    bundle: Mapping[str, bytes], title: str, language: str, *, files: str, script: str, source: str
-) -> bytes:
+def _page(bundle: Mapping[str, bytes], title: str, language: str, *, files: str, script: str, source: str) -> bytes:
     settings: dict[str, Any] = {"ort": f"./{SCRIPT}" if source else SCRIPT, "wasm": WASM, "folds": {}}
     if json.loads(bundle["manifest.json"])["preprocess"]["kind"] == "hashed_ngrams":
         settings["folds"] = case_folds()

@@ -18,6 +18,7 @@ from potstill.errors import ConfigurationError, GateError, IntegrityError
 from potstill.evaluation.assess import agreement, mean_kl
 from potstill.evaluation.latency import interleaved_cpu_ms
 from potstill.evaluation.metrics import accuracy, answers
+from potstill.exporters.in_graph import TextModel
 from potstill.exporters.precisions import Precision
 from potstill.exporters.source import Batch, Source, load_source
 from potstill.exporters.target import Exported, Nodes, Run, Target, TensorGroup
@@ -162,6 +163,8 @@ def export(
     rows = held_out(run_folder)
     measured = measure(source, rows, plain, exported)
     check(target.kind, chosen, measured, allow_slower=allow_slower)
+    if exported.text is not None:
+        check_texts(source, exported, exported.text, rows.inputs)
     found = Export(
         target=target.kind,
         precision=chosen,
@@ -271,6 +274,29 @@ def check(kind: str, precision: str, measured: Measured, *, allow_slower: bool) 
             f"{kind} in int8 takes {own:.3f} ms, fp32 {plain:.3f} ms in the same process: slower. Nothing was written. "
             "Export with --precision fp32, or say --allow-slower if size is all that counts."
         )
+
+
+def check_texts(source: Source, exported: Exported, text: TextModel, inputs: Sequence[Input]) -> None:
+    """A tokenizer inside the model must give the very ids of the student's own, on every held-out text.
+
+    Raises:
+        GateError: other ids, or other logits behind the same ids.
+    """
+    encoded = source.student.preprocessor.encode(inputs)
+    texts = [str(value) for value in inputs]
+    others = [value for value, ids in zip(texts, encoded, strict=True) if text.ids(value) != ids.tolist()]
+    if others:
+        raise GateError(
+            f"the tokenizer in the graph cuts {len(others)} of {len(texts)} held-out texts otherwise, the first: "
+            f"{others[0][:100]!r}. Nothing was written. Leave --tokenizer out and cut texts with tokenizer.json."
+        )
+    assert exported.run is not None, "onnxruntime runs here"
+    for value, ids in list(zip(texts, encoded, strict=True))[:NUM_TIMED]:
+        difference = float(np.abs(text.logits(value) - exported.run(source.student.preprocessor.batch([ids]))).max())
+        if not difference <= FP32_TOLERANCE:
+            raise GateError(
+                f"the model with its tokenizer inside gives other logits for {value[:100]!r} ({difference:.3g})"
+            )
 
 
 def _flags(groups: Sequence[TensorGroup]) -> tuple[str, ...]:

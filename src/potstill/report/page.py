@@ -26,8 +26,12 @@ NUM_BARS = 12
 NUM_SOUNDS = 8
 
 
-def page(content: ReportContent, words: Words) -> str:
-    """The whole page."""
+# A page beside the report that runs the student, where somebody asked for it.
+TRY = "try.html"
+
+
+def page(content: ReportContent, words: Words, *, has_try: bool = False) -> str:
+    """The whole page; with `has_try` it links to `TRY`."""
     said = tables.verdict(content, words)
     title = words("title", title=content.title)
     kind = content.assessment.verdict.replace(" ", "-")
@@ -36,6 +40,7 @@ def page(content: ReportContent, words: Words) -> str:
         tag("h1", escape(title)),
         tag("p", escape(said[0]), class_=f"verdict {kind}"),
         *map(paragraph, said[1:]),
+        tag("p", tag("a", escape(words("try_it")), href=TRY)) if has_try else "",
     )
     parts = [
         _caveats(content, words),

@@ -57,6 +57,7 @@ WORDS = {
     "provenance": "Where this comes from",
     "model_card": "Model card",
     "glossary": "Words",
+    "try_it": "Try the student here, in this browser",
     "likeness": "What the teacher passed on: which classes are alike",
     "likeness_note": (
         "A label names one class. The teacher also says what else a row looks like, and the student learns that, too."

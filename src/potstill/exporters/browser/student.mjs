@@ -116,7 +116,7 @@ async function selfTest(student) {
 
 const ARRAYS = { "|u1": Uint8Array, "<f4": Float32Array, "<f8": Float64Array, "<i2": Int16Array, "<i4": Int32Array };
 
-function probeInput(input) {
+export function probeInput(input) {
   if (typeof input === "string") return input;
   const made = ARRAYS[input.dtype];
   if (!made) throw new Error(`a probe of type ${input.dtype}`);
