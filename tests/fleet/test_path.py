@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -65,6 +66,24 @@ def test_an_update_from_a_stick_needs_no_server(tmp_path, said):
     assert "127.0.0.1:9 can't be reached" in found["message"] and "refused" in found["message"]
     shutil.copytree(made["repository"], stick)
     assert said("device", "update", device, "--source", stick)["did"] == "installed"
+
+
+def test_a_device_loads_no_torch_and_signs_nothing():
+    code = (
+        "import sys, potstill.fleet.device.serving, potstill.fleet.device.update, potstill.fleet.device.deliver\n"
+        "found = [name for name in sys.modules if name.partition('.')[0] in ('torch', 'onnx', 'pydantic', 'yaml')"
+        " or name.startswith('potstill.fleet.publisher')]\n"
+        "assert not found, found"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_the_extra_the_pip_line_is_said(tmp_path, said, monkeypatch):
+    (tmp_path / "root.json").write_text("{}")
+    monkeypatch.setitem(sys.modules, "tuf", None)
+    options = ("--source", tmp_path, "--root", tmp_path / "root.json", "--model", "m")
+    assert "potstill[device]" in said("device", "enroll", tmp_path / "d", *options, code=2)["message"]
+    assert "potstill[fleet]" in said("fleet", "init", tmp_path / "f", code=2)["message"]
 
 
 def test_what_was_never_published_or_installed_is_said(tmp_path, said):

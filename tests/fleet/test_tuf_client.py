@@ -1,4 +1,4 @@
-"""The three verbs that the public conformance suite calls, in its order of arguments: 0 for success, 1 for a refusal."""
+"""The three verbs that the public conformance suite calls, in its order of arguments: 0 for success, 1 otherwise."""
 
 import shutil
 

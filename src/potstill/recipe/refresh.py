@@ -137,7 +137,8 @@ def _child(recipe: Recipe, before: Path, path: Path, samples: Sequence[dict[str,
         texts = [*(str(text) for text in read_table(Path(data.unlabelled)).column(column) if text), *texts]
     lines = [json.dumps({column: text}, ensure_ascii=False) for text in dict.fromkeys(texts)]
     write_atomic(path, ("\n".join(lines) + "\n").encode())
-    return replace(recipe, data=replace(data, text=column, unlabelled=str(path)), parent=str(before / "bundle"))
+    options = replace(data, text=column, unlabelled=str(path))
+    return replace(recipe, data=options, parent=str(before / "bundle"), num_seeds=1)
 
 
 def _returned(fleet: Fleet, cohort: str) -> tuple[list[dict[str, Any]], list[Path]]:

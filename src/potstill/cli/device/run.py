@@ -13,6 +13,7 @@ from potstill.errors import DataError, PotstillError
 from potstill.fleet.device.place import Device, open_device
 from potstill.fleet.device.serving import Serving
 from potstill.fleet.device.update import update
+from potstill.fleet.formats.assignment import position
 from potstill.types import Input
 
 
@@ -31,9 +32,11 @@ def main(args: argparse.Namespace) -> Result:
     device = open_device(args.device)
     predictions = []
     looked = time.monotonic()
+    # Ten thousand devices that were switched on together don't ask together for ever.
+    interval_s = (args.update_every or 0.0) * (0.9 + 0.2 * position(device.id))
     with Serving(device, threads=args.threads) as serving:
         for value, name in _inputs(serving, args.input):
-            if args.update_every and time.monotonic() - looked >= args.update_every:
+            if interval_s and time.monotonic() - looked >= interval_s:
                 looked = time.monotonic()
                 _update(device)
             found = serving.predict([value])[0]

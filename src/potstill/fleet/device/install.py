@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from potstill.errors import BundleError, UpdateFailedError, UpdateRefusedError
+from potstill.errors import BundleError, PotstillError, UpdateFailedError, UpdateRefusedError
 from potstill.files import sync_folder, write_atomic
 from potstill.fleet.device.metadata import disk_errors, explained
 from potstill.fleet.device.place import SLOTS, Device
@@ -61,7 +61,12 @@ def fetch_release(device: Device, updater: Updater, facts: ReleaseFacts) -> Fetc
     model = load(folder)
     if model.digest != facts.digest:
         raise UpdateRefusedError("the manifest that was fetched is not the one that is signed")
-    model.self_test()
+    try:
+        model.self_test()
+    except PotstillError:
+        raise
+    except Exception as error:  # the library that runs the network has errors of no common base
+        raise BundleError(f"the network can't run: {error}"[:1000]) from error
     return found
 
 

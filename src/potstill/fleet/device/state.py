@@ -46,6 +46,7 @@ class State:
         starts: times that the program started within the window.
         barred: digests that this device gave up, with why; it never takes them again.
         usual: health of the release that was kept last, which the next one is compared with.
+        refused: the release that was refused last, and why; it is reported once.
         sequence: number of the last report.
         reports: what was not delivered yet.
     """
@@ -56,6 +57,7 @@ class State:
     starts: int = 0
     barred: Mapping[str, str] = field(default_factory=dict)
     usual: Mapping[str, Any] = field(default_factory=dict)
+    refused: str = ""
     sequence: int = 0
     reports: tuple[Mapping[str, Any], ...] = ()
 

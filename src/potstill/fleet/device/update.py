@@ -11,7 +11,7 @@ from potstill import __version__
 from potstill.errors import BundleError, UpdateRefusedError
 from potstill.files import locked
 from potstill.fleet.device.health import read_figures
-from potstill.fleet.device.install import clear_downloads, fetch_release, put_in_slot
+from potstill.fleet.device.install import Fetched, clear_downloads, fetch_release, put_in_slot
 from potstill.fleet.device.metadata import disk_errors, explained, refresh, sync_metadata
 from potstill.fleet.device.place import Device
 from potstill.fleet.device.state import Installed, State, read_state, save_state, with_report
@@ -59,11 +59,11 @@ def update(device: Device) -> Outcome:
         UpdateRefusedError: what it serves must not be used.
         UpdateFailedError: the disk is full or broken.
     """
-    with alone(device):
-        state = read_state(device)
+    with locked(device.folder / ".update.lock"):
         updater = refresh(device)
         assignment = read_assignment(device, updater)
-        state, outcome = _give_up_revoked(device, state, assignment)
+        with alone(device):
+            state, outcome = _give_up_revoked(device, read_state(device), assignment)
         wanted = assignment.version_for(device.id)
         current = state.current
         if wanted is None or (current and wanted <= current.version):
@@ -73,7 +73,7 @@ def update(device: Device) -> Outcome:
 
 
 def alone(device: Device) -> AbstractContextManager[None]:
-    """One process at a time changes a device's state."""
+    """One process at a time changes a device's state; not held while something is fetched, since what serves waits."""
     return locked(device.folder / ".lock")
 
 
@@ -164,25 +164,16 @@ def _take(device: Device, state: State, updater: Updater, facts: ReleaseFacts) -
     if why := state.barred.get(facts.digest):
         return Outcome(did="nothing", version=now, reason=f"release {facts.version} was given up here before: {why}")
     if why := why_unfit(facts, device_class=device.device_class, runtime=__version__):
-        return _refuse(device, state, about, why, bar=False)
+        return _refuse(device, about, why, bar=False)
     if state.current and state.current.digest == facts.digest:
-        return _renumber(device, state, about)
+        return _renumber(device, about)
     try:
         fetched = fetch_release(device, updater, facts)
     except BundleError as error:
         clear_downloads(device)
-        return _refuse(device, state, about, f"it fails on this device: {error}", bar=True)
-    if state.trial_since and can_go_back(device, state):
-        # What a trial would go back to must not be overwritten: go back first, then take the newer one.
-        state = revert(device, state, f"release {facts.version} came before the window ended", bar=False)
-    spare = state.spare
-    with disk_errors():
-        if state.slots[spare] is not None:
-            # From here on nothing goes back to what is about to be overwritten.
-            state = replace(state, slots={**state.slots, spare: None})
-            save_state(device, state)
-        put_in_slot(device, fetched, spare)
-        save_state(device, _switched(device, state, about))
+        return _refuse(device, about, f"it fails on this device: {error}", bar=True)
+    with alone(device), disk_errors():
+        _switch(device, fetched, about)
     clear_downloads(device)
     return Outcome(
         did="installed",
@@ -191,6 +182,22 @@ def _take(device: Device, state: State, updater: Updater, facts: ReleaseFacts) -
         downloaded_bytes=fetched.downloaded_bytes,
         ways=dict(fetched.ways),
     )
+
+
+def _switch(device: Device, fetched: Fetched, about: Installed) -> None:
+    """Puts a release into the spare slot and lets it serve."""
+    # What serves may have kept or given up a release meanwhile.
+    state = read_state(device)
+    if state.trial_since and can_go_back(device, state):
+        # What a trial would go back to must not be overwritten: go back first, then take the newer one.
+        state = revert(device, state, f"release {about.version} came before the window ended", bar=False)
+    spare = state.spare
+    if state.slots[spare] is not None:
+        # From here on nothing goes back to what is about to be overwritten.
+        state = replace(state, slots={**state.slots, spare: None})
+        save_state(device, state)
+    put_in_slot(device, fetched, spare)
+    save_state(device, _switched(device, state, about))
 
 
 def _switched(device: Device, state: State, about: Installed) -> State:
@@ -208,22 +215,28 @@ def _switched(device: Device, state: State, about: Installed) -> State:
     return with_report(changed, device, "installed" if current else "committed", about)
 
 
-def _renumber(device: Device, state: State, about: Installed) -> Outcome:
+def _renumber(device: Device, about: Installed) -> Outcome:
     """The same bytes under a newer version, as in a rollback of what this device never took."""
-    assert state.active is not None, "checked by the caller"
-    changed = replace(state, slots={**state.slots, state.active: about})
-    save_state(device, with_report(changed, device, "installed" if state.trial_since else "committed", about))
+    with alone(device):
+        state = read_state(device)
+        if state.active is None or state.current is None or state.current.digest != about.digest:
+            return Outcome(
+                did="nothing", version=None, reason="what runs changed meanwhile; the next update looks again"
+            )
+        changed = replace(state, slots={**state.slots, state.active: about})
+        save_state(device, with_report(changed, device, "installed" if state.trial_since else "committed", about))
     return Outcome(did="installed", version=about.version, reason="the same bytes run here already")
 
 
-def _refuse(device: Device, state: State, about: Installed, why: str, *, bar: bool) -> Outcome:
-    barred = {**state.barred, about.digest: why} if bar else state.barred
-    told = any(r["event"] == "refused" and r["digest"] == about.digest for r in state.reports)
-    changed = replace(state, barred=barred)
-    if not told:
-        changed = with_report(changed, device, "refused", about, reason=why[:1000])
-    if changed != state:
-        save_state(device, changed)
+def _refuse(device: Device, about: Installed, why: str, *, bar: bool) -> Outcome:
+    """Says why once, however often the same release is offered."""
+    with alone(device):
+        state = read_state(device)
+        said = f"{about.digest} {why}"
+        if state.refused != said:
+            barred = {**state.barred, about.digest: why} if bar else state.barred
+            changed = replace(state, barred=barred, refused=said)
+            save_state(device, with_report(changed, device, "refused", about, reason=why[:1000]))
     return Outcome(did="refused", version=state.current.version if state.current else None, reason=why)
 
 

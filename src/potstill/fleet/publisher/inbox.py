@@ -17,6 +17,7 @@ from potstill.fleet.publisher.place import Fleet
 from potstill.fleet.publisher.rollout import Counts, Rollout
 
 MAX_EVENTS = 40
+MAX_SAMPLE_FILES = 20
 # What a release came to on a device; a later one counts.
 OUTCOMES = {"committed": "committed", "reverted": "failed", "refused": "failed", "installed": "trying"}
 
@@ -90,11 +91,19 @@ def accept_report(fleet: Fleet, content: bytes) -> Accepted:
         before = read_record(fleet, report.device) or DeviceRecord(device=report.device)
         after, is_new = counted(before, report)
         if is_new and report.samples:
-            path = fleet.inbox / "samples" / f"{report.device}-{report.sequence:012d}.json"
-            write_atomic(path, canonical_json([dict(sample) for sample in report.samples]))
+            _keep_samples(fleet, report)
         if after != before:
             write_atomic(_path(fleet, report.device), canonical_json(after.to_json()))
     return Accepted(report=report, is_new=is_new)
+
+
+def _keep_samples(fleet: Fleet, report: Report) -> None:
+    """Keeps what a device sent for teaching; no device fills the disk before the next round takes it."""
+    folder = fleet.inbox / "samples"
+    if folder.is_dir() and len(list(folder.glob(f"{report.device}-*.json"))) >= MAX_SAMPLE_FILES:
+        return
+    content = canonical_json([dict(sample) for sample in report.samples])
+    write_atomic(folder / f"{report.device}-{report.sequence:012d}.json", content)
 
 
 def counted(record: DeviceRecord, report: Report) -> tuple[DeviceRecord, bool]:
