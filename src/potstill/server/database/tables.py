@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
-from potstill.server.database.migrations import m0001_access, m0002_completions, m0003_files, m0004_models, m0010_jobs
+from potstill.server.database.migrations import (
+    m0001_access,
+    m0002_completions,
+    m0003_files,
+    m0004_models,
+    m0010_jobs,
+    m0011_evals,
+)
 
 METADATA = MetaData()
 
@@ -19,3 +26,6 @@ models = m0004_models.models(METADATA)
 jobs = m0010_jobs.jobs(METADATA)
 job_events = m0010_jobs.job_events(METADATA)
 job_checkpoints = m0010_jobs.job_checkpoints(METADATA)
+evals = m0011_evals.evals(METADATA)
+eval_runs = m0011_evals.eval_runs(METADATA)
+eval_items = m0011_evals.eval_items(METADATA)

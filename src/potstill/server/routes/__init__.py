@@ -1,12 +1,29 @@
 """All endpoints, one file a resource; the ones that are used most stand first."""
 
-from potstill.server.routes import chat_completions, files, fine_tuning, health, models, stored_completions
+from potstill.server.routes import (
+    chat_completions,
+    datasets,
+    eval_runs,
+    evals,
+    files,
+    fine_tuning,
+    health,
+    keys,
+    models,
+    stored_completions,
+    uploads,
+)
 
 ENDPOINTS = (
     *chat_completions.ENDPOINTS,
     *stored_completions.ENDPOINTS,
     *files.ENDPOINTS,
+    *uploads.ENDPOINTS,
     *fine_tuning.ENDPOINTS,
+    *evals.ENDPOINTS,
+    *eval_runs.ENDPOINTS,
     *models.ENDPOINTS,
+    *datasets.ENDPOINTS,
+    *keys.ENDPOINTS,
     *health.ENDPOINTS,
 )

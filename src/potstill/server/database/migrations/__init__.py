@@ -1,3 +1,3 @@
 """The steps in their order. A step that was released is never changed: what comes after it is another step."""
 
-MIGRATIONS = ("m0001_access", "m0002_completions", "m0003_files", "m0004_models", "m0010_jobs")
+MIGRATIONS = ("m0001_access", "m0002_completions", "m0003_files", "m0004_models", "m0010_jobs", "m0011_evals")
