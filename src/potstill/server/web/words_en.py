@@ -248,6 +248,10 @@ WORDS = {
     "judge_labels": "Labels",
     "judge_labels_hint": "Separated by commas; passing ones end with a star, as in good*, bad.",
     "judge_prompt": "What the judge is told",
+    "criterion_refused": "Criterion {number} is of an unknown kind.",
+    "threshold_refused": "Criterion {number} passes from a number between 0 and 1.",
+    "eval_text_refused": "An eval takes rows by model, metadata and date. Take the text out of the filter.",
+    "eval_models_refused": "Choose at least one model to run.",
     # runs side by side
     "side_by_side": "Side by side",
     "row": "Row",

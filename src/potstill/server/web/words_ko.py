@@ -245,6 +245,10 @@ WORDS = {
     "judge_labels": "라벨",
     "judge_labels_hint": "쉼표로 나누고, 통과하는 라벨 뒤에 별표를 붙입니다. 예: good*, bad",
     "judge_prompt": "심판에게 하는 말",
+    "criterion_refused": "기준 {number}의 종류를 알 수 없습니다.",
+    "threshold_refused": "기준 {number}의 통과 기준값은 0과 1 사이의 수입니다.",
+    "eval_text_refused": "평가는 모델, 메타데이터, 날짜로 행을 고릅니다. 필터에서 본문을 빼 주세요.",
+    "eval_models_refused": "실행할 모델을 하나 이상 고르세요.",
     # runs side by side
     "side_by_side": "나란히 보기",
     "row": "행",

@@ -1,12 +1,13 @@
 """The dashboard's endpoints, one file a place."""
 
-from potstill.server.web.routes import distil, door, files, jobs, keys, logs, models
+from potstill.server.web.routes import distil, door, evals, files, jobs, keys, logs, models
 
 ENDPOINTS = (
     *door.ENDPOINTS,
     *logs.ENDPOINTS,
     *distil.ENDPOINTS,
     *jobs.ENDPOINTS,
+    *evals.ENDPOINTS,
     *models.ENDPOINTS,
     *files.ENDPOINTS,
     *keys.ENDPOINTS,
