@@ -28,6 +28,11 @@ def document():
     found["components"]["schemas"]["OpenAIFile"]["properties"]["purpose"]["enum"].append("evals")
     # Jobs can be paused, the published example of it shows so, and the list of states lacks it.
     found["components"]["schemas"]["FineTuningJob"]["properties"]["status"]["enum"].append("paused")
+    # Null where nothing went wrong, as the service answers.
+    for name in ("EvalRun", "EvalRunOutputItem"):
+        properties = found["components"]["schemas"][name]["properties"]
+        place = properties if name == "EvalRun" else properties["sample"]["properties"]
+        place["error"] = {"anyOf": [place["error"], {"type": "null"}]}
     return found
 
 

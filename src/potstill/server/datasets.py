@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from io import BytesIO
 from typing import Any, final
 
 import msgspec
@@ -58,7 +59,7 @@ class Findings:
 
 
 def write_dataset(
-    database: Database, blobs: Blobs, project: str, wanted: Filter, held_out: set[bytes], draft: Draft
+    database: Database, blobs: Blobs, project: str, wanted: Filter, held_out: set[bytes], draft: Draft | BytesIO
 ) -> Findings:
     """Writes one line of chat messages for each distinct completion, oldest first; waits for the disk.
 

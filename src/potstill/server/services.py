@@ -12,6 +12,7 @@ from potstill.files import locked
 from potstill.server.auth import Keyring
 from potstill.server.blobs import Blobs
 from potstill.server.database import Database, open_database
+from potstill.server.evals.runner import Runner
 from potstill.server.jobs.supervisor import Supervisor
 from potstill.server.metrics import Metrics
 from potstill.server.models import Students
@@ -32,6 +33,7 @@ class Services:
     teachers: Teachers
     students: Students
     jobs: Supervisor
+    evals: Runner
 
 
 @contextmanager
@@ -66,4 +68,5 @@ def open_services(settings: Settings) -> Iterator[Services]:
             teachers=Teachers(settings.teachers, settings.teacher_timeout_s, metrics),
             students=Students(database, settings.data),
             jobs=supervisor,
+            evals=Runner(),
         )

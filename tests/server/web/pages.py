@@ -92,7 +92,15 @@ def plan(texts, **more):
         StudentOffer(base=texts[0]),
     ]
     chosen = LogFilter(model=texts[0], metadata=texts[1], text=texts[-1])
-    return DistilPlan(filter=chosen, check=check, students=offers, suffix=texts[0], refused=texts[1])
+    return DistilPlan(
+        filter=chosen,
+        check=check,
+        students=offers,
+        suffix=texts[0],
+        refused=texts[1],
+        files={"file-1": texts[0]},
+        held_out="file-1",
+    )
 
 
 def job(texts, status="running"):
@@ -195,7 +203,7 @@ def model(texts):
         base=texts[0],
         created_at=1_790_000_000,
         size_bytes=1_234_567,
-        card=texts,
+        card="\n".join(texts),
         facts={texts[0]: texts[-1]},
         downloads={texts[0]: 1_200_000, "1.zip": 7},
         has_report=True,

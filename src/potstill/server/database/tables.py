@@ -10,6 +10,7 @@ from potstill.server.database.migrations import (
     m0003_files,
     m0004_models,
     m0010_jobs,
+    m0011_evals,
     m0020_sessions,
 )
 
@@ -26,4 +27,7 @@ models = m0004_models.models(METADATA)
 jobs = m0010_jobs.jobs(METADATA)
 job_events = m0010_jobs.job_events(METADATA)
 job_checkpoints = m0010_jobs.job_checkpoints(METADATA)
+evals = m0011_evals.evals(METADATA)
+eval_runs = m0011_evals.eval_runs(METADATA)
+eval_items = m0011_evals.eval_items(METADATA)
 sessions = m0020_sessions.sessions(METADATA)

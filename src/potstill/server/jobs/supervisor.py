@@ -144,6 +144,8 @@ class _Job:
                     child.send_signal(signal.SIGTERM)
             wake.wait(0.2)
         reader.join()
+        if child.stdin is not None:
+            child.stdin.close()
         return child.returncode, wish
 
     def _read(self, child: subprocess.Popen[bytes]) -> None:

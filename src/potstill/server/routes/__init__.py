@@ -3,6 +3,8 @@
 from potstill.server.routes import (
     chat_completions,
     datasets,
+    eval_runs,
+    evals,
     files,
     fine_tuning,
     health,
@@ -19,6 +21,8 @@ ENDPOINTS = (
     *files.ENDPOINTS,
     *uploads.ENDPOINTS,
     *fine_tuning.ENDPOINTS,
+    *evals.ENDPOINTS,
+    *eval_runs.ENDPOINTS,
     *models.ENDPOINTS,
     *datasets.ENDPOINTS,
     *keys.ENDPOINTS,

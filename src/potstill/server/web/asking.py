@@ -6,8 +6,12 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 
+from sqlalchemy import select
+
 from potstill.errors import PotstillError
 from potstill.server.answerers import find_answerer
+from potstill.server.database.tables import completions
+from potstill.server.settings import ANY_MODEL
 from potstill.server.web.views.playground import Answer
 from potstill.server.web.visit import Visit
 
@@ -15,14 +19,16 @@ MAX_ANSWER = 20_000
 
 
 async def asked_models(visit: Visit, *, student: str, base: str) -> dict[str, str]:
-    """Role and model of those that can be asked: the teacher of the latest stored row, the base where it answers."""
-    teachers = visit.call.services.teachers
+    """Role and model of those that can be asked: whoever taught last, the base where it answers, the student."""
+    services = visit.call.services
+    is_taught = (completions.c.project == visit.call.project) & completions.c.model.not_like("ft:%")
+    query = select(completions.c.model).where(is_taught).order_by(completions.c.seq.desc()).limit(1)
+    taught = await services.database.read(lambda connection: connection.scalar(query))
+    named = [name for name in services.teachers.settings if name != ANY_MODEL]
     found = {}
-    named = [name for name in teachers.settings if teachers.find(name) is not None]
-    if named:
-        found["teacher"] = named[0]
-    if base and teachers.find(base) is not None:
-        found["base"] = base
+    for role, model in (("teacher", taught or (named[0] if named else "")), ("base", base)):
+        if model and services.teachers.find(model) is not None:
+            found[role] = model
     if student:
         found["student"] = student
     return found

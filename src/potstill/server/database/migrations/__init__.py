@@ -6,5 +6,6 @@ MIGRATIONS = (
     "m0003_files",
     "m0004_models",
     "m0010_jobs",
+    "m0011_evals",
     "m0020_sessions",
 )

@@ -1,5 +1,14 @@
 """The dashboard's endpoints, one file a place."""
 
-from potstill.server.web.routes import door, keys, logs
+from potstill.server.web.routes import distil, door, evals, files, jobs, keys, logs, models
 
-ENDPOINTS = (*door.ENDPOINTS, *logs.ENDPOINTS, *keys.ENDPOINTS)
+ENDPOINTS = (
+    *door.ENDPOINTS,
+    *logs.ENDPOINTS,
+    *distil.ENDPOINTS,
+    *jobs.ENDPOINTS,
+    *evals.ENDPOINTS,
+    *models.ENDPOINTS,
+    *files.ENDPOINTS,
+    *keys.ENDPOINTS,
+)

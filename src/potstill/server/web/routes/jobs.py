@@ -116,8 +116,7 @@ def _as_shown(
         files={part: id for part, id in files.items() if id},
         metrics=metrics,
         events=[
-            Event(created_at=event.created_at, level=event.level, message=event.message)
-            for event in events[:NUM_SHOWN]
+            Event(created_at=event.created_at, level=event.level, message=event.message) for event in events[:NUM_SHOWN]
         ],
         checkpoints=[_checkpoint(each) for each in checkpoints],
         progress=progress,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import final
 
 from potstill.report.figures import size, whole
@@ -27,6 +27,7 @@ class DataCheck:
         num_conflicts: prompts with more than one answer.
         conflicts: some of them, each with its answers.
         answers: how often each answer occurs, the most frequent first; empty where they are free text.
+        num_unusable: rows without an answer: cut off, refused or empty.
         problem: why no student can be made of these rows; empty if one can.
     """
 
@@ -35,6 +36,7 @@ class DataCheck:
     num_duplicates: int = 0
     num_leaks: int = 0
     num_conflicts: int = 0
+    num_unusable: int = 0
     conflicts: Sequence[tuple[str, Sequence[str]]] = ()
     answers: Sequence[tuple[str, int]] = ()
     problem: str = ""
@@ -61,7 +63,12 @@ class StudentOffer:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DistilPlan:
-    """The page's values; what was filled in comes back after a refusal."""
+    """The page's values; what was filled in comes back after a refusal.
+
+    Attributes:
+        held_out: id of the file whose questions are kept out of training, and judge.
+        files: to choose it from, by id.
+    """
 
     filter: LogFilter
     check: DataCheck
@@ -69,6 +76,8 @@ class DistilPlan:
     base: str = ""
     suffix: str = ""
     seed: str = "0"
+    held_out: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
     refused: str = ""
 
 
@@ -81,16 +90,22 @@ def distil_page(viewer: Viewer, plan: DistilPlan) -> str:
         under=escape(words("distil_text")),
     )
     refused = pieces.notice(plan.refused, "bad") if plan.refused else ""
-    steps = [pieces.card(words("step_data"), *_data(words, plan.check))]
+    chosen = [controls.hidden(name, value) for name, value in asdict(plan.filter).items()]
+    held_out = _held_out(words, plan, chosen) if plan.files else ""
+    steps = [pieces.card(words("step_data"), *_data(words, plan.check), held_out)]
     if not plan.check.problem:
-        steps += [pieces.card(words("step_student"), _students(words, plan)), _start(words, plan)]
-    form = controls.form(
-        viewer.csrf,
-        "/distil",
-        *(controls.hidden(name, value) for name, value in asdict(plan.filter).items()),
-        tag("ol", *(tag("li", step) for step in steps), class_="steps"),
-    )
-    return page(viewer, words("distil_title"), head, refused, form, here="jobs")
+        parts = [pieces.card(words("step_student"), _students(words, plan)), _start(words, plan)]
+        chosen.append(controls.hidden("held_out", plan.held_out))
+        steps.append(controls.form(viewer.csrf, "/distil", *chosen, *parts))
+    body = tag("div", *steps, class_="steps")
+    return page(viewer, words("distil_title"), head, refused, body, here="jobs")
+
+
+def _held_out(words: Words, plan: DistilPlan, chosen: Sequence[str]) -> str:
+    options = {"": words("held_out_none"), **plan.files}
+    choice = controls.select(words("held_out"), "held_out", options, plan.held_out, hint=words("held_out_hint"))
+    again = tag("div", controls.button(words("check_again")), class_="actions")
+    return tag("form", *chosen, choice, again, method="get", action="/distil")
 
 
 def _data(words: Words, check: DataCheck) -> list[str]:
@@ -101,6 +116,8 @@ def _data(words: Words, check: DataCheck) -> list[str]:
         (words("leaks"), whole(check.num_leaks), words("leaks_of")),
         (words("conflicts"), whole(check.num_conflicts), words("conflicts_of")),
     ]
+    if check.num_unusable:
+        figures.append((words("unusable"), whole(check.num_unusable), words("unusable_of")))
     parts = [pieces.tiles(figures)]
     if check.problem:
         parts.append(pieces.notice(check.problem, "bad"))
@@ -128,8 +145,10 @@ def _students(words: Words, plan: DistilPlan) -> str:
             said.append(words("forecast_time", minutes=max(1, round(offer.seconds / 60))))
         if offer.size_bytes is not None:
             said.append(words("forecast_size", size=size(offer.size_bytes)))
-        if offer.cost is not None:
+        if offer.cost:
             said.append(words("forecast_cost", cost=f"{offer.cost:.2f}"))
+        elif offer.cost is not None:
+            said.append(words("forecast_free"))
         title = words(f"student_{offer.base}") if known else offer.base
         options.append(controls.Choice(offer.base, title, " ".join(said)))
     return controls.choices(words("student_choice"), "base", options, plan.base or plan.students[0].base)

@@ -53,7 +53,7 @@ class Criterion:
     kind: str = "string_check"
     name: str = ""
     input: str = "{{ sample.output_text }}"
-    reference: str = "{{ item.reference }}"
+    reference: str = "{{ item.output }}"
     operation: str = "eq"
     threshold: str = "0.8"
     model: str = ""
@@ -146,14 +146,14 @@ def eval_page(viewer: Viewer, found: Eval) -> str:
     )
     criteria = (tag("li", tag("strong", escape(name)), " ", pieces.code(says)) for name, says in found.criteria)
     is_live = any(run.status in ("queued", "in_progress") for run in found.runs)
-    live = tag("div", _runs(words, found.runs), id="live", **({"data_live": "yes"} if is_live else {}))
+    compared = matrix(words, address, found.matrix) if found.matrix else ""
+    live = tag("div", _runs(words, found.runs), compared, id="live", **({"data_live": "yes"} if is_live else {}))
     return page(
         viewer,
         found.name,
         top(found.name, delete, under=pieces.code(found.id)),
         pieces.card(words("criteria"), tag("ul", *criteria)),
         live,
-        matrix(words, address, found.matrix) if found.matrix else "",
         here="evals",
     )
 

@@ -31,7 +31,7 @@ class Model:
     """One student.
 
     Attributes:
-        card: sentences of its model card.
+        card: its model card, in Markdown.
         facts: name and text, as its manifest says them.
         downloads: name of a file and its bytes.
         has_report: whether the report of its run lies beside it.
@@ -44,7 +44,7 @@ class Model:
     base: str
     created_at: int
     size_bytes: int | None = None
-    card: Sequence[str] = ()
+    card: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     downloads: Mapping[str, int] = field(default_factory=dict)
     has_report: bool = False
@@ -101,7 +101,7 @@ def model_page(viewer: Viewer, model: Model) -> str:
     about |= {
         words(f"fact_{name}") if words.has(f"fact_{name}") else name: escape(text) for name, text in model.facts.items()
     }
-    told = tag("div", *(tag("p", escape(line)) for line in model.card)) if model.card else escape(words("card_empty"))
+    told = tag("pre", escape(model.card), tabindex="0") if model.card else tag("p", escape(words("card_empty")))
     left = tag("div", pieces.card(words("model_card"), told), _use(viewer, model))
     right = tag("div", pieces.card(words("about"), pieces.facts(about)), _downloads(viewer, model))
     asked = playground(viewer, model.address, model.playground) if model.playground else ""

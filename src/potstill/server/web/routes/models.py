@@ -1,0 +1,141 @@
+"""Who answers under which name, and the card, report and files of a student."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse, Response
+
+from potstill.errors import PotstillError
+from potstill.runtime.manifest import NAME as MANIFEST
+from potstill.runtime.manifest import Manifest, parse_manifest
+from potstill.server.database.tables import models
+from potstill.server.errors import not_found
+from potstill.server.models import find_model
+from potstill.server.routes import models as api
+from potstill.server.settings import ANY_MODEL
+from potstill.server.web.asking import ask_all, asked_models
+from potstill.server.web.views.models import Model, ModelRow, model_page, models_page
+from potstill.server.web.views.playground import Playground
+from potstill.server.web.visit import HEADERS, Visit, go_to, look, send
+
+REPORT, CARD = "report.html", "model_card.md"
+# The report is one page with its own styles and pictures; it may run nothing and reach nobody.
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; sandbox"
+CHECKPOINT = ":ckpt-step-"
+MAX_CARD_BYTES = 64 << 10
+
+
+async def show_all(visit: Visit) -> str:
+    """Teachers and students."""
+    query = select(models).where(models.c.project == visit.call.project).order_by(models.c.seq.desc())
+    rows = await visit.call.services.database.read(lambda connection: connection.execute(query).all())
+    students = [
+        ModelRow(id=row.id, kind="student", base=row.base, created_at=row.created_at)
+        for row in rows
+        if CHECKPOINT not in row.id
+    ]
+    teachers = [
+        ModelRow(id=name, kind="teacher") for name in visit.call.services.teachers.settings if name != ANY_MODEL
+    ]
+    return models_page(visit.viewer, [*students, *teachers])
+
+
+async def show_one(visit: Visit) -> str:
+    """The card of a student."""
+    return model_page(visit.viewer, await _model(visit, Playground()))
+
+
+async def ask(visit: Visit) -> str:
+    """The same with answers of the playground."""
+    prompt, id = visit.sent("prompt"), visit.call.path("model")
+    row = await _row(visit)
+    answers = await ask_all(visit, await asked_models(visit, student=id, base=row.base), prompt)
+    return model_page(visit.viewer, await _model(visit, Playground(prompt=prompt, answers=answers)))
+
+
+async def delete(visit: Visit) -> Response:
+    """Deletes it."""
+    await api.remove(visit.call)
+    return go_to("/models")
+
+
+async def report(visit: Visit) -> Response:
+    """The report of its run."""
+    path = _folder(visit, await _row(visit)).parent / REPORT
+    if not path.is_file():
+        raise not_found("report", visit.call.path("model"))
+    return FileResponse(path, headers={**HEADERS, "content-security-policy": REPORT_POLICY})
+
+
+async def download(visit: Visit) -> Response:
+    """A file of its bundle, by its name in the manifest."""
+    folder, name = _folder(visit, await _row(visit)), visit.call.path("name")
+    manifest = await run_in_threadpool(_manifest, folder)
+    if name != MANIFEST and (manifest is None or name not in manifest.files):
+        raise not_found("file", name)
+    return FileResponse(folder / name, headers=HEADERS, filename=name, media_type="application/octet-stream")
+
+
+async def _row(visit: Visit) -> Row[Any]:
+    id, project = visit.call.path("model"), visit.call.project
+
+    def find(connection: Connection) -> Row[Any]:
+        return find_model(connection, project, id)
+
+    return await visit.call.services.database.read(find)
+
+
+def _folder(visit: Visit, row: Row[Any]) -> Path:
+    return visit.call.services.settings.data / str(row.folder)
+
+
+async def _model(visit: Visit, asked: Playground) -> Model:
+    row = await _row(visit)
+    return await run_in_threadpool(_read, row, _folder(visit, row), asked)
+
+
+def _read(row: Row[Any], folder: Path, asked: Playground) -> Model:
+    manifest = _manifest(folder)
+    run = folder.parent
+    card = run / CARD
+    downloads, facts = {}, {}
+    if manifest:
+        downloads = {name: int(entry["size_bytes"]) for name, entry in manifest.files.items()}
+        facts = {
+            "precision": manifest.precision,
+            "classes": ", ".join(f"{field.name} ({len(field.classes)})" for field in manifest.schema.fields),
+        }
+        facts |= dict(manifest.licenses)
+    return Model(
+        id=row.id,
+        base=row.base,
+        created_at=row.created_at,
+        size_bytes=sum(downloads.values()) if downloads else None,
+        card=card.read_bytes()[:MAX_CARD_BYTES].decode("utf-8", "replace") if card.is_file() else "",
+        facts=facts,
+        downloads=downloads | ({MANIFEST: (folder / MANIFEST).stat().st_size} if manifest else {}),
+        has_report=(run / REPORT).is_file(),
+        job=run.parent.name if run.parent.name.startswith("ftjob-") else "",
+        playground=asked,
+    )
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    try:
+        return parse_manifest((folder / MANIFEST).read_bytes())
+    except (OSError, PotstillError):
+        return None
+
+
+ENDPOINTS = (
+    look("/models", show_all),
+    look("/models/{model:path}/report", report),
+    look("/models/{model:path}/files/{name}", download),
+    send("/models/{model:path}/ask", ask),
+    send("/models/{model:path}/delete", delete),
+    look("/models/{model:path}", show_one),
+)
