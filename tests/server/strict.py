@@ -28,12 +28,21 @@ def document():
     found["components"]["schemas"]["OpenAIFile"]["properties"]["purpose"]["enum"].append("evals")
     # Jobs can be paused, the published example of it shows so, and the list of states lacks it.
     found["components"]["schemas"]["FineTuningJob"]["properties"]["status"]["enum"].append("paused")
+    # A message of a template is valid as two of three forms at once.
+    _any_of(found["components"]["schemas"]["CreateEvalCompletionsRunDataSource"])
     # Null where nothing went wrong, as the service answers.
     for name in ("EvalRun", "EvalRunOutputItem"):
         properties = found["components"]["schemas"][name]["properties"]
         place = properties if name == "EvalRun" else properties["sample"]["properties"]
         place["error"] = {"anyOf": [place["error"], {"type": "null"}]}
     return found
+
+
+def _any_of(value):
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _any_of(item)
+    if isinstance(value, dict) and "oneOf" in value:
+        value["anyOf"] = value.pop("oneOf")
 
 
 def _plain(value):
