@@ -26,6 +26,7 @@ def main(args: argparse.Namespace) -> Result:
     from potstill.recipe.shipping import rebundle
     from potstill.runtime.bundle import size_of
 
+    _refuse_writer(args.run / RESULT)
     source = args.run / "contenders" / "student" / TARGETS[args.target]
     if not (args.run / RESULT).exists() or not source.is_dir():
         raise ConfigurationError(
@@ -37,3 +38,14 @@ def main(args: argparse.Namespace) -> Result:
     num_bytes = size_of(target)
     data = {"bundle": str(target), "bundle_digest": digest, "target": args.target, "size_bytes": num_bytes}
     return Result(data, f"{target} ({size(num_bytes)})")
+
+
+def _refuse_writer(result: Path) -> None:
+    """A student that writes has all its forms in one bundle."""
+    import json
+
+    if result.exists() and json.loads(result.read_bytes()).get("kind") == "generative":
+        raise ConfigurationError(
+            f"the bundle of {result.parent} holds every form of its student already: model.gguf and model.safetensors. "
+            "For another rounding run `potstill distill` with --set gguf=q4_0 and another --out."
+        )

@@ -85,7 +85,7 @@ def _transformers(folder: Path, limit: int, threads: int) -> Answer:
 
     logging.disable_progress_bar()
     torch.set_num_threads(threads)
-    model, tokenizer = load_causal_lm(folder, dtype=torch.bfloat16)
+    model, tokenizer = load_causal_lm(folder, dtype=torch.float32)
     tokens = ChatTokens(tokenizer)
 
     def answer(chat: Chat) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from potstill.students.causal import cut_causal_lm, map_layers, trim_tokenizer
 from potstill.students.causal.chat import ChatTokens
 from potstill.students.causal.decode import write
 from potstill.training.causal_lm_task import CausalLmTask, ChatRow
+from potstill.training.device import compute_type
 from potstill.training.loop import DivergedError, Plan, TrainingState, train
 from potstill.types import IntArray, Progress
 
@@ -79,7 +81,7 @@ class WritingResult:
 
     Attributes:
         trial: its settings.
-        model: in bf16 and eval mode, at its best step.
+        model: with weights rounded to bf16, at its best step.
         state: of the training.
         dev_exact_match: share of dev answers that are right.
         error: why it failed, empty when it didn't.
@@ -219,7 +221,7 @@ def _run(name: str, trial: WritingTrial, rows: Sequence[ChatRow], ground: Writin
         "student": asdict(recipe.student),
         "teacher": recipe.teacher.config(),
         "data": ground.data.digest,
-        "num_rows": len(rows),
+        "rows": _digest_rows(rows),
         "precision": ground.precision,
         "seed": recipe.seed,
     }
@@ -242,12 +244,23 @@ def _run(name: str, trial: WritingTrial, rows: Sequence[ChatRow], ground: Writin
         state = train(task, plan, folder=folder, progress=ground.progress, device=ground.device)
     except DivergedError as diverged:
         error = str(diverged)
-    model = model.to(torch.bfloat16).eval()
+    # It ships with weights in bf16, whatever it computes in here.
+    model = model.to(torch.bfloat16).to(compute_type(ground.precision)).eval()
     texts = write_texts(model, cut.chat, ground.data.dev, recipe.teacher.max_new_tokens)
     right = matches(texts, [chat.answer or "" for chat in ground.data.dev])
     return WritingResult(
         trial=trial, model=model, state=state, dev_exact_match=float(right.mean()) if len(right) else 0.0, error=error
     )
+
+
+def _digest_rows(rows: Sequence[ChatRow]) -> str:
+    """Hash of all that the rows teach."""
+    parts = hashlib.sha256()
+    for row in rows:
+        parts.update(repr((list(row.prompt), list(row.answer))).encode())
+        if row.target is not None:
+            parts.update(row.target.indices.numpy().tobytes() + row.target.logprobs.numpy().tobytes())
+    return parts.hexdigest()
 
 
 def write_texts(model: Any, tokens: ChatTokens, chats: Sequence[Chat], max_new_tokens: int) -> list[str]:

@@ -22,6 +22,7 @@ from potstill.students.causal.chat import ChatTokens, settle_template
 from potstill.teachers.causal_lm import CausalLm, CausalLmTeacher, ModelFile
 from potstill.teachers.openai_text import OpenAIText, OpenAITextTeacher, RecordedText, RecordedTextTeacher
 from potstill.training.causal_lm_task import CausalLmTask, ChatRow
+from potstill.training.device import compute_type
 from potstill.training.loop import Plan, TrainingState, train
 from potstill.types import Progress
 
@@ -78,11 +79,11 @@ def bring_up(
     """Loads the teacher and tunes it on the training rows; a tuning that was cut off goes on."""
     spec = recipe.teacher
     if not isinstance(spec, CausalLm):
-        return _distant(spec, recipe, data, device)
+        return _distant(spec, recipe, data, compute_type(precision), device)
     file = ModelFile(spec.path())
     file.check(spec.sha256)
     progress.stage("teacher")
-    model, tokenizer = load_causal_lm(file.path, dtype=torch.float32 if spec.tune else torch.bfloat16)
+    model, tokenizer = load_causal_lm(file.path, dtype=torch.float32 if spec.tune else compute_type(precision))
     chat = settle_template(tokenizer, is_tuned=spec.tune)
     weights: dict[str, Any] = {"file": file.digest}
     curve: Sequence[tuple[int, float, float]] = ()
@@ -92,7 +93,7 @@ def bring_up(
         curve = _tune(model, chat, spec, recipe, data, folder, precision, device, progress).curve
         weights["tuned"] = digest({**tuning, "torch": torch.__version__})
     teacher = CausalLmTeacher(
-        model=model.to(device=device, dtype=torch.bfloat16).eval(),
+        model=model.to(device=device, dtype=compute_type(precision)).eval(),
         chat=chat,
         weights=weights,
         top_k=recipe.training.top_k,
@@ -101,11 +102,13 @@ def bring_up(
     return Tuned(teacher=teacher, chat=chat, base=teacher.model, is_local=True, curve=curve)
 
 
-def _distant(spec: OpenAIText | RecordedText, recipe: GenerativeRecipe, data: PromptData, device: str) -> Tuned:
+def _distant(
+    spec: OpenAIText | RecordedText, recipe: GenerativeRecipe, data: PromptData, dtype: torch.dtype, device: str
+) -> Tuned:
     """A teacher that is not at hand; the student is cut from a model that is."""
     file = ModelFile(CausalLm(model=recipe.student.base).path())
     file.check("")
-    model, tokenizer = load_causal_lm(file.path, dtype=torch.bfloat16)
+    model, tokenizer = load_causal_lm(file.path, dtype=dtype)
     chat = settle_template(tokenizer, is_tuned=True)
     chats = [*data.unlabelled, *data.train, *data.test]
     teacher: TokenTeacher
