@@ -42,10 +42,9 @@ def test_a_cut_of_a_real_model_computes_the_same_in_llama_cpp(teacher, shared_da
     cut = cut_causal_lm(model, layers=map_layers(30, 8), old_ids=old_ids, tokenizer=small)
     save_causal_lm(tmp_path / "student", cut, small)
     for quantization, top_5 in (("q8_0", 0.8), ("q4_0", 0.0)):
-        report = export_gguf(tmp_path / "student", tmp_path / f"{quantization}.gguf", quantization)
+        export_gguf(tmp_path / "student", tmp_path / f"{quantization}.gguf", quantization)
         parity = check_gguf(tmp_path / f"{quantization}.gguf", tmp_path / "student", prompts, quantization)
         assert parity.top_5 >= top_5
-        print(report, parity)
 
 
 def test_the_whole_teacher_goes_back_into_a_gguf_file(teacher, tmp_path):
@@ -57,4 +56,3 @@ def test_the_whole_teacher_goes_back_into_a_gguf_file(teacher, tmp_path):
     export_gguf(tmp_path / "teacher", tmp_path / "teacher.gguf", "q8_0")
     parity = check_gguf(tmp_path / "teacher.gguf", tmp_path / "teacher", prompts, "q8_0")
     assert parity.top_5 >= 0.8
-    print(parity)
