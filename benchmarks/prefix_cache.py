@@ -1,8 +1,8 @@
 """Labelling prompts that begin alike: CPU-seconds an item with the beginning kept, and computed again.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.prefix_cache [--shared 1000] [--own 32] [--items 16] [--alone 2] [--model MODEL]
+    OMP_NUM_THREADS=1 python -m benchmarks.prefix_cache [--shared 1000] [--own 32] [--items 16] [--precision bf16]
 
-Both in bf16 in one process, one token written for each prompt. The marginal cost of an item is what one more prompt
+Both in one process, one token written for each prompt. The marginal cost of an item is what one more prompt
 costs once the shared beginning is known; the whole job counts the beginning too.
 """
 
@@ -21,6 +21,8 @@ from potstill.students.causal import load_causal_lm
 from potstill.students.causal.decode import write
 from potstill.teachers.causal_lm import packaged_gguf
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
 
 def cpu_seconds(model, prompts, plan) -> float:
     started = time.process_time()
@@ -36,9 +38,10 @@ def main() -> None:
     parser.add_argument("--alone", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model, tokenizer = load_causal_lm(args.model or packaged_gguf(), dtype=torch.bfloat16)
+    model, tokenizer = load_causal_lm(args.model or packaged_gguf(), dtype=DTYPES[args.precision])
     random = np.random.default_rng(0)
     start = random.integers(100, len(tokenizer), args.shared).tolist()
     prompts = [[*start, *random.integers(100, len(tokenizer), args.own).tolist()] for _ in range(args.items)]
@@ -59,6 +62,8 @@ def main() -> None:
         "speedup_an_item": round(again / marginal, 1),
         "speedup_of_the_job": round(again * args.items / kept, 1),
         "share_reused": round(plan_prefixes(prompts).share_reused, 4),
+        "precision": args.precision,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,
     }
     print(json.dumps(found, indent=1))

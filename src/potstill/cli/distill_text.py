@@ -66,6 +66,7 @@ def distill_text(args: argparse.Namespace) -> Result:
         return Result(found.to_json(), found.text())
     from potstill.recipe.generative.run import run_generative
 
+    _quiet_libraries()
     progress = TerminalProgress(quiet=args.quiet)
     progress.listen()
     out = args.out or Path("runs") / f"{Path(args.source).stem}-{recipe.digest()[:8]}"
@@ -84,15 +85,34 @@ def distill_text(args: argparse.Namespace) -> Result:
     return written_result(dict(done.result))
 
 
+def _quiet_libraries() -> None:
+    """Their bars would break into ours."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+
+
 def generative_values(args: argparse.Namespace) -> dict[str, Any]:
     """The recipe that the options stand for; what wasn't given is left out."""
     data = {name: getattr(args, name) for name in ("test", "unlabelled", "prompt", "answer", "messages")}
     values: dict[str, Any] = {"data": {"train": args.source, **{n: v for n, v in data.items() if v}}}
     if args.teacher:
-        values["teacher"] = {"model": args.teacher}
+        values["teacher"] = _teacher_values(args.teacher)
     if args.layers:
         values["student"] = {"layers": args.layers}
     return values
+
+
+def _teacher_values(text: str) -> dict[str, Any]:
+    """`openai:MODEL@URL`, `recorded:COLUMN`, or a folder or .gguf file."""
+    from potstill.cli.distill import teacher_values
+
+    kind, _, rest = text.partition(":")
+    if kind in ("openai", "recorded") and rest:
+        found = teacher_values(text)
+        return {"kind": "recorded", "column": rest} if kind == "recorded" else found
+    return {"model": text}
 
 
 def written_result(result: dict[str, Any]) -> Result:

@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> Result:
     """Converts, checks through the target's own runtime, and writes; nothing is written where a check fails."""
+    _refuse_writer(args.run)
     name = args.target or f"sample-{args.sample}"
     target = args.out or args.run / "exports" / (f"{name}-{args.tokenizer}" if args.tokenizer == "in-graph" else name)
     if args.sample:
@@ -145,3 +146,15 @@ def _text(found: Export) -> str:
         lines.append(f"pieces taken by the accelerated backend: {nodes.partitions}")
     lines += [f"{row['what']}: {row['value']} ms, {row['source']}" for row in found.to_json()["device_table"]]
     return "\n".join([*lines, *found.notes])
+
+
+def _refuse_writer(run: Path) -> None:
+    """A student that writes has all its forms in one bundle."""
+    from potstill.recipe.run import RESULT
+
+    result = run / RESULT
+    if result.exists() and json.loads(result.read_bytes()).get("kind") == "generative":
+        raise ConfigurationError(
+            f"the bundle of {run} holds every form of its student already: model.gguf and model.safetensors. "
+            "For another rounding run `potstill distill` with --set gguf=q4_0 and another --out."
+        )

@@ -25,8 +25,7 @@ def predict_text(bundle: str, given: str, *, column: str = "", threads: int = 1)
     path = Path(given)
     if given != "-" and not (len(given) < 4096 and path.is_file()):
         text = answer(Chat((("user", given),)))
-        found = {"bundle_digest": opened.digest, "engine": engine, "input": given, "answer": text}
-        return Result(found, text)
+        return Result({"bundle_digest": opened.digest, "engine": engine, "input": given, "answer": text}, text)
     if given == "-":
         chats = [Chat((("user", line.rstrip("\r\n")),)) for line in sys.stdin if line.strip()]
     elif path.suffix.lower() in (".txt", ""):
@@ -78,13 +77,15 @@ def _engine(opened: GenerativeBundle, threads: int) -> tuple[Answer, str]:
 
 def _transformers(folder: Path, limit: int, threads: int) -> Answer:
     import torch
+    from transformers.utils import logging
 
     from potstill.students.causal import load_causal_lm
     from potstill.students.causal.chat import ChatTokens
     from potstill.students.causal.decode import write
 
+    logging.disable_progress_bar()
     torch.set_num_threads(threads)
-    model, tokenizer = load_causal_lm(folder, dtype=torch.bfloat16)
+    model, tokenizer = load_causal_lm(folder, dtype=torch.float32)
     tokens = ChatTokens(tokenizer)
 
     def answer(chat: Chat) -> str:

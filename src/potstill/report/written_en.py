@@ -44,7 +44,7 @@ WORDS = {
     "perplexity_note": (
         "Perplexity is a token of the teacher's for everybody. KL is that of the teacher's {k} likeliest tokens and "
         "the rest as one, on the wanted answers: a lower bound of the full divergence. Times are CPU time of one "
-        "thread, one prompt at a time, in bf16."
+        "thread, one prompt at a time; sizes are those of weights in bf16."
     ),
     "prompt_leaks": "{count} {part} prompts stood in the test rows too ({exact} exactly) and were removed.",
     "gloss_exact_match": "share of answers that are the wanted one, but for space",

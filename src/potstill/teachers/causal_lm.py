@@ -157,12 +157,6 @@ class CausalLmTeacher:
             "max_new_tokens": self.max_new_tokens,
         }
 
-    def sample(self, messages: Sequence[dict[str, str]]) -> TokenSample:
-        """A chat to answer."""
-        text = self.chat.text_of(messages)
-        ids = self.chat.ids(text)
-        return TokenSample(text=text, ids=ids, first=len(ids))
-
     def answer_tokens(self, samples: Sequence[TokenSample]) -> Iterator[TokenPart]:
         """Greedy answers, a batch a part; what prompts share is computed once."""
         from potstill.students.causal.decode import BATCH_SIZE, write

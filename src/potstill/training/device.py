@@ -48,6 +48,11 @@ def probe_precision(device: str, *, num_threads: int = 1, rows: int = 1024, widt
     return "bf16" if _best_of(half, device) < 0.8 * _best_of(full, device) else "fp32"
 
 
+def compute_type(precision: str) -> torch.dtype:
+    """What a model that only answers computes in: a CPU that emulates bf16 is many times slower in it (docs/log.md)."""
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Numerics:

@@ -136,6 +136,14 @@ def test_options_of_a_classifier_are_refused(folder, capsys):
     assert "--label" in capsys.readouterr().err
 
 
+def test_export_and_runs_know_such_a_run(run, capsys):
+    assert main(["export", str(run.folder), "--target", "onnx-fp32"]) == 2
+    assert "model.gguf" in capsys.readouterr().err
+    assert main(["runs", str(run.folder.parent), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out.splitlines()[-1])["runs"]
+    assert found["state"] == "finished" and found["accuracy"] == run.result["student"]["accuracy"]
+
+
 def test_dry_run_reckons_without_a_model(folder, capsys):
     arguments = ["distill", str(folder / "train.jsonl"), "--prompt", "prompt", "--dry-run", "--json"]
     assert main(arguments) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,16 +12,18 @@ import numpy as np
 import torch
 
 from potstill.data.prompts import Chat, PromptData
+from potstill.errors import ConfigurationError
 from potstill.evaluation.generation import matches
 from potstill.losses import tokens as token_losses
 from potstill.recipe.generative.recipe import CausalCut, GenerativeRecipe
 from potstill.recipe.generative.teaching import EVALUATIONS, Asked, chat_rows
 from potstill.recipe.stages import stage
-from potstill.signals.tokens import TokenRecord
+from potstill.signals.tokens import SignalKind, TokenRecord
 from potstill.students.causal import cut_causal_lm, map_layers, trim_tokenizer
 from potstill.students.causal.chat import ChatTokens
 from potstill.students.causal.decode import write
 from potstill.training.causal_lm_task import CausalLmTask, ChatRow
+from potstill.training.device import compute_type
 from potstill.training.loop import DivergedError, Plan, TrainingState, train
 from potstill.types import IntArray, Progress
 
@@ -78,7 +81,7 @@ class WritingResult:
 
     Attributes:
         trial: its settings.
-        model: in bf16 and eval mode, at its best step.
+        model: with weights rounded to bf16, at its best step.
         state: of the training.
         dev_exact_match: share of dev answers that are right.
         error: why it failed, empty when it didn't.
@@ -122,9 +125,24 @@ def make_cut(spec: CausalCut, model: Any, tokens: ChatTokens, chats: Sequence[Ch
     return Cut(model=model, chat=ChatTokens(tokenizer), layers=layers, old_ids=old_ids)
 
 
-def trials(recipe: GenerativeRecipe) -> tuple[list[WritingTrial], list[WritingTrial]]:
-    """Of the student and of the control, as many for one as for the other."""
+def trials(recipe: GenerativeRecipe, kind: SignalKind) -> tuple[list[WritingTrial], list[WritingTrial]]:
+    """Of the student and of the control, as many for one as for the other.
+
+    Args:
+        recipe: of the run.
+        kind: of the teacher's records; text alone can teach only as text.
+
+    Raises:
+        ConfigurationError: probabilities are asked for, and there are none.
+    """
     rate, signal = recipe.training.learning_rate, recipe.training.signal
+    if kind == "text":
+        if signal == "top_k":
+            raise ConfigurationError(
+                "training.signal is top_k, and this teacher gives text alone. Set teacher.top_logprobs for a server of "
+                "the student's tokenizer, or training.signal=text."
+            )
+        signal = "text"
     signals: tuple[Literal["top_k", "text"], ...] = ("top_k", "text") if signal == "auto" else (signal,)
     student = [WritingTrial(name=s, signal=s, learning_rate=rate) for s in signals]
     control = [
@@ -144,7 +162,7 @@ def student_rows(trial: WritingTrial, data: PromptData, chats: Sequence[Chat], a
         if record is None or text is None:
             continue
         prompt, ids = cut.chat.prompt(chat.to_json()), new_ids[record.ids[record.first :]]
-        if (ids < 0).any():
+        if len(ids) == 0 or (ids < 0).any():
             # The student spells the text in its own way, so there is nothing to compare token by token.
             rows.append(ChatRow(prompt=prompt, answer=cut.chat.answer(text)))
         else:
@@ -203,7 +221,7 @@ def _run(name: str, trial: WritingTrial, rows: Sequence[ChatRow], ground: Writin
         "student": asdict(recipe.student),
         "teacher": recipe.teacher.config(),
         "data": ground.data.digest,
-        "num_rows": len(rows),
+        "rows": _digest_rows(rows),
         "precision": ground.precision,
         "seed": recipe.seed,
     }
@@ -226,12 +244,23 @@ def _run(name: str, trial: WritingTrial, rows: Sequence[ChatRow], ground: Writin
         state = train(task, plan, folder=folder, progress=ground.progress, device=ground.device)
     except DivergedError as diverged:
         error = str(diverged)
-    model = model.to(torch.bfloat16).eval()
+    # It ships with weights in bf16, whatever it computes in here.
+    model = model.to(torch.bfloat16).to(compute_type(ground.precision)).eval()
     texts = write_texts(model, cut.chat, ground.data.dev, recipe.teacher.max_new_tokens)
     right = matches(texts, [chat.answer or "" for chat in ground.data.dev])
     return WritingResult(
         trial=trial, model=model, state=state, dev_exact_match=float(right.mean()) if len(right) else 0.0, error=error
     )
+
+
+def _digest_rows(rows: Sequence[ChatRow]) -> str:
+    """Hash of all that the rows teach."""
+    parts = hashlib.sha256()
+    for row in rows:
+        parts.update(repr((list(row.prompt), list(row.answer))).encode())
+        if row.target is not None:
+            parts.update(row.target.indices.numpy().tobytes() + row.target.logprobs.numpy().tobytes())
+    return parts.hexdigest()
 
 
 def write_texts(model: Any, tokens: ChatTokens, chats: Sequence[Chat], max_new_tokens: int) -> list[str]:

@@ -8,8 +8,10 @@ from typing import Any
 from potstill.data.prompts import load_prompts
 from potstill.recipe.generative.recipe import GenerativeRecipe
 from potstill.signals.prefixes import plan_prefixes
+from potstill.teachers.causal_lm import CausalLm
 
-# CPU seconds of 1,000 tokens and of a billion parameters in bf16 on one thread (`python -m benchmarks.generative`).
+# CPU seconds of 1,000 tokens and of a billion parameters on one thread that computes in bf16, from a prototype; without
+# bf16 instructions several times more.
 TUNED_S, ANSWERED_S, TRAINED_S = 30.0, 8.0, 30.0
 CHARACTERS_A_TOKEN = 4
 PACKAGED_PARAMETERS = 0.135
@@ -60,12 +62,14 @@ def forecast_generative(recipe: GenerativeRecipe) -> GenerativeForecast:
     plan = plan_prefixes([list(text.encode()[::CHARACTERS_A_TOKEN]) for text in texts])
     gold = sum(sum(len(c) for _, c in chat.messages) + len(chat.answer or "") for chat in data.train)
     per_row = gold / max(len(data.train), 1) / CHARACTERS_A_TOKEN + 8
-    tuned = recipe.teacher.num_epochs * len(data.train) * per_row * recipe.teacher.tune
+    spec = recipe.teacher
+    is_local = isinstance(spec, CausalLm)
+    tuned = spec.num_epochs * len(data.train) * per_row * spec.tune if isinstance(spec, CausalLm) else 0.0
     num_steps = recipe.training.num_steps(len(data.train) + len(pool))
     num_trials = 4 if recipe.training.signal == "auto" else 2
     trained = num_trials * num_steps * recipe.training.batch_size * per_row
     size = PACKAGED_PARAMETERS
-    seconds = size * (TUNED_S * tuned + ANSWERED_S * plan.num_tokens * (1 - plan.share_reused))
+    seconds = size * (TUNED_S * tuned + ANSWERED_S * is_local * plan.num_tokens * (1 - plan.share_reused))
     seconds += size * recipe.student.layers / 30 * TRAINED_S * trained
     return GenerativeForecast(
         num_rows={"train": len(data.train), "dev": len(data.dev), "test": len(data.test), "unlabelled": len(pool)},

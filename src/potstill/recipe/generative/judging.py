@@ -29,7 +29,7 @@ class Writer:
 
     Attributes:
         name, title: of the contender.
-        model: in bf16.
+        model: in eval mode.
         chat: its tokens.
         new_ids: for each id of the teacher its own, -1 for what it lacks.
         curve: of its training.

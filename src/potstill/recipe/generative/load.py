@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_type_hints
 
 from potstill.errors import ConfigurationError, MissingExtraError, Problem
-from potstill.recipe.generative.recipe import GenerativeRecipe
+from potstill.recipe.generative.recipe import TEACHERS, GenerativeRecipe
 from potstill.recipe.yaml_marks import parse_yaml
 
 
@@ -27,8 +27,13 @@ def build_generative(values: Mapping[str, Any], overrides: Sequence[str] = ()) -
     merged: dict[str, Any] = {name: dict(v) if isinstance(v, Mapping) else v for name, v in values.items()}
     for override in overrides:
         _put(merged, override)
+    teacher = merged.setdefault("teacher", {})
+    kind = teacher.setdefault("kind", "causal_lm")
+    if kind not in TEACHERS:
+        raise ConfigurationError(f"teacher.kind is {kind!r}; known are {', '.join(TEACHERS)}")
     _refuse_unknown(merged)
     try:
+        merged["teacher"] = TypeAdapter(TEACHERS[kind]).validate_python(teacher)
         found: GenerativeRecipe = TypeAdapter(GenerativeRecipe).validate_python(merged)
     except ValidationError as error:
         problems = [Problem(path=".".join(map(str, e["loc"])), message=str(e["msg"])) for e in error.errors()]
@@ -54,7 +59,8 @@ def _refuse_unknown(values: Mapping[str, Any]) -> None:
         if name not in hints:
             problems.append(Problem(path=name, message=f"there is no such section; there is {', '.join(hints)}"))
         elif isinstance(value, Mapping):
-            known = getattr(hints[name], "__dataclass_fields__", {})
+            hint = TEACHERS[value["kind"]] if name == "teacher" else hints[name]
+            known = getattr(hint, "__dataclass_fields__", {})
             problems += [
                 Problem(path=f"{name}.{option}", message=f"there is no such option; there is {', '.join(known)}")
                 for option in value

@@ -10,8 +10,9 @@ from potstill.errors import ConfigurationError
 from potstill.files import digest
 from potstill.recipe.recipe import Gates
 from potstill.teachers.causal_lm import CausalLm
+from potstill.teachers.openai_text import OpenAIText, RecordedText
 
-LOSSES = ("forward_kl", "reverse_kl", "jensen_shannon", "skewed_kl")
+TEACHERS: dict[str, type[Any]] = {"causal_lm": CausalLm, "openai": OpenAIText, "recorded": RecordedText}
 
 
 @final
@@ -20,8 +21,8 @@ class CausalCut:
     """The student: layers of a larger model with the vocabulary of the texts at hand.
 
     Attributes:
-        base: model that it is cut from, a folder or a .gguf file; empty takes the teacher, once it is tuned, or the
-            packaged model where the teacher is asked over a network.
+        base: model that it is cut from where the teacher is not at hand, a folder or a .gguf file; empty takes the
+            packaged one. A teacher at hand is itself what the student is cut from.
         layers: how many stay; no more than there are.
         spread: `first` keeps the lowest, `even` spreads them.
         trim_vocabulary: keep the pieces of the texts at hand alone.
@@ -91,7 +92,7 @@ class GenerativeRecipe:
     """
 
     data: PromptOptions
-    teacher: CausalLm = field(default_factory=CausalLm)
+    teacher: CausalLm | OpenAIText | RecordedText = field(default_factory=CausalLm)
     student: CausalCut = field(default_factory=CausalCut)
     training: GenerativeTraining = field(default_factory=GenerativeTraining)
     gates: Gates = field(default_factory=Gates)
@@ -99,6 +100,13 @@ class GenerativeRecipe:
     gguf: Literal["q8_0", "f16", "bf16", "q5_1", "q5_0", "q4_1", "q4_0", "none"] = "q8_0"
     baseline: bool = True
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.student.base and isinstance(self.teacher, CausalLm):
+            raise ConfigurationError(
+                "student.base names a model to cut the student from, and the student of a language model at hand is "
+                "cut from that teacher, whose tokens it must share. Leave student.base out."
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Everything, defaults included, as JSON values."""

@@ -13,7 +13,7 @@ import torch
 
 from potstill.data.prompts import Chat, PromptData, load_prompts
 from potstill.errors import IntegrityError
-from potstill.evaluation.generation import WrittenAssessment, assess_written, written_line
+from potstill.evaluation.generation import WrittenAssessment, WrittenContender, assess_written, written_line
 from potstill.files import canonical_json, write_atomic
 from potstill.recipe.environment import environment
 from potstill.recipe.generative.baseline import train_baseline
@@ -37,6 +37,8 @@ from potstill.recipe.run_folder import alone, claim
 from potstill.report import sentence
 from potstill.report.generative import write_written_report
 from potstill.signals import default_root
+from potstill.teachers.causal_lm import CausalLm
+from potstill.teachers.openai_text import OpenAIText
 from potstill.training.device import choose_device, probe_precision
 from potstill.types import Progress, Silent
 
@@ -131,7 +133,7 @@ def _work(
     precision = _settled_precision(out, recipe, device)
     taught = _teach_all(recipe, out, data, store, precision, device, progress)
     progress.stage("evaluation")
-    found = _judge(recipe, out, data, taught, progress)
+    found = _judge(recipe, out, data, taught, store, progress)
     line = written_line(found)
     progress.stage("report")
     probed = data.dev[:NUM_PROBES]
@@ -196,12 +198,11 @@ def _teach_all(
     recipe: GenerativeRecipe, out: Path, data: PromptData, store: Path, precision: str, device: str, progress: Progress
 ) -> Taught:
     tuned = bring_up(recipe, data, out, precision=precision, device=device, progress=progress)
-    teacher = tuned.teacher
     # Without unlabelled prompts it answers those that have an answer: how sure it is says something still.
     pool: Sequence[Chat] = data.unlabelled or data.train
-    asked = ask(teacher, pool, store, progress)
+    asked = ask(tuned, pool, store, progress)
     written = [text for text in asked.texts if text is not None]
-    cut = make_cut(recipe.student, teacher.model, teacher.chat, [*data.train, *data.dev, *pool], written)
+    cut = make_cut(recipe.student, tuned.base, tuned.chat, [*data.train, *data.dev, *pool], written)
     ground = WritingGround(
         recipe=recipe,
         data=data,
@@ -212,7 +213,7 @@ def _teach_all(
         device=device,
         progress=progress,
     )
-    student_trials, control_trials = trials(recipe)
+    student_trials, control_trials = trials(recipe, tuned.teacher.form.kind)
     student, tried = hold("student", student_trials, lambda t: student_rows(t, data, pool, asked, cut), ground)
     control, also = hold("control", control_trials, lambda t: student_rows(t, data, pool, asked, cut), ground)
     return Taught(
@@ -226,19 +227,19 @@ def _teach_all(
 
 
 def _judge(
-    recipe: GenerativeRecipe, out: Path, data: PromptData, taught: Taught, progress: Progress
+    recipe: GenerativeRecipe, out: Path, data: PromptData, taught: Taught, store: Path, progress: Progress
 ) -> WrittenAssessment:
-    new_ids = taught.cut.new_ids()
+    tuned, new_ids = taught.tuned, taught.cut.new_ids()
     layers = len(taught.cut.layers)
     teacher = Writer(
         name="teacher",
-        title=f"{type(taught.tuned.teacher.model).__name__}{', tuned on the gold rows' if recipe.teacher.tune else ''}",
-        model=taught.tuned.teacher.model,
-        chat=taught.tuned.teacher.chat,
-        new_ids=np.arange(int(taught.tuned.teacher.model.get_input_embeddings().weight.shape[0])),
-        curve=taught.tuned.curve,
+        title=_teacher_title(recipe, tuned),
+        model=tuned.base,
+        chat=tuned.chat,
+        new_ids=np.arange(int(tuned.base.get_input_embeddings().weight.shape[0])),
+        curve=tuned.curve,
     )
-    writers = [teacher]
+    writers = [teacher] if tuned.is_local else []
     for name, result in (("student", taught.student), ("control", taught.control)):
         title = f"{layers} layers, {len(taught.cut.chat.tokenizer):,} tokens, {result.trial.name}"
         writers.append(
@@ -251,8 +252,11 @@ def _judge(
                 curve=result.state.curve,
             )
         )
-    view = view_of(teacher, data.test)
+    view = view_of(teacher, data.test) if tuned.is_local else None
     contenders = measured(writers, data.test, view, recipe.teacher.max_new_tokens)
+    if view is None:
+        texts = [text or "" for text in ask(tuned, data.test, store, progress).texts]
+        contenders.insert(0, WrittenContender(name="teacher", title=teacher.title, texts=texts))
     if recipe.baseline:
         pool = data.unlabelled or data.train
         baseline = train_baseline(data, pool, taught.asked, out, seed=recipe.seed, progress=progress)
@@ -261,6 +265,13 @@ def _judge(
         contenders,
         [chat.prompt for chat in data.test],
         [chat.answer or "" for chat in data.test],
-        view.num_tokens,
+        sum(len(tuned.chat.answer(chat.answer or "")) for chat in data.test),
         seed=recipe.seed,
     )
+
+
+def _teacher_title(recipe: GenerativeRecipe, tuned: Tuned) -> str:
+    spec = recipe.teacher
+    if isinstance(spec, CausalLm):
+        return f"{type(tuned.base).__name__}{', tuned on the gold rows' if spec.tune else ''}"
+    return spec.model if isinstance(spec, OpenAIText) else f"recorded answers ({spec.column})"

@@ -41,7 +41,7 @@ def ship_writer(
 
     Args:
         folder: replaced as a whole.
-        model: in bf16.
+        model: its weights are rounded to bf16.
         tokens: of the model.
         probes: chats with what the model answers.
         max_new_tokens: longest answer.

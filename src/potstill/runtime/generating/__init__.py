@@ -2,10 +2,9 @@
 
 from potstill.runtime.generating.bundle import GenerativeBundle, is_generative, open_bundle
 from potstill.runtime.generating.llama import LlamaGenerator
-from potstill.runtime.generating.manifest import GENERATIVE_FORMAT, GenerativeManifest
+from potstill.runtime.generating.manifest import GenerativeManifest
 
 __all__ = [
-    "GENERATIVE_FORMAT",
     "GenerativeBundle",
     "GenerativeManifest",
     "LlamaGenerator",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -10,8 +12,8 @@ from pathlib import Path
 
 from potstill.errors import BundleError
 from potstill.files import digest, digest_file
-from potstill.runtime.generating.manifest import GENERATIVE_FORMAT, GenerativeManifest, parse_generative
-from potstill.runtime.manifest import MAX_MANIFEST_BYTES, NAME
+from potstill.runtime.generating.manifest import GenerativeManifest, parse_generative
+from potstill.runtime.manifest import GENERATIVE_FORMAT, MAX_MANIFEST_BYTES, NAME
 from potstill.runtime.safe_zip import check_name, read_files
 
 
@@ -51,7 +53,7 @@ def is_generative(path: Path | str) -> bool:
 
 
 def open_bundle(path: Path | str) -> GenerativeBundle:
-    """A folder as it is, a zip file unpacked into a temporary folder.
+    """A folder as it is, a zip file unpacked into a folder that goes with the process.
 
     Raises:
         BundleError: damaged, hostile, or of an unknown version.
@@ -61,6 +63,7 @@ def open_bundle(path: Path | str) -> GenerativeBundle:
         # Its models are mapped from disk by the libraries that run them.
         files = read_files(path)
         path = Path(tempfile.mkdtemp(prefix="potstill-bundle-"))
+        atexit.register(shutil.rmtree, path, ignore_errors=True)
         for name, content in files.items():
             (path / name).write_bytes(content)
     if not (path / NAME).is_file():

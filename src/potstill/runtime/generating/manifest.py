@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from potstill.errors import BundleError
-from potstill.runtime.manifest import MAX_MANIFEST_BYTES, NAME
+from potstill.runtime.manifest import GENERATIVE_FORMAT, MAX_MANIFEST_BYTES, NAME
 
-GENERATIVE_FORMAT = "potstill-generative-bundle"
 FORMAT_VERSION = 1
 
 

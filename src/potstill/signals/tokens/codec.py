@@ -23,6 +23,8 @@ from potstill.signals.tokens.format import TokenFormat
 from potstill.signals.tokens.record import TokenRecord
 from potstill.types import IntArray
 
+# Of how rows become columns; a shard of another version is asked again.
+COLUMNS_VERSION = 2
 STEPS_A_NAT = 16
 LEVEL = 12
 _HEAD = struct.Struct("<III")  # tokens, first token with a signal, bytes of text
@@ -47,7 +49,7 @@ class TokenCodec:
 
     def head(self) -> dict[str, Any]:
         """What a shard says of itself."""
-        return {"tokens": self.form.to_json(), "steps_a_nat": STEPS_A_NAT}
+        return {"tokens": self.form.to_json(), "columns": COLUMNS_VERSION, "steps_a_nat": STEPS_A_NAT}
 
     def encode(self, record: TokenRecord) -> bytes:
         """One plain row.
@@ -102,7 +104,7 @@ class TokenCodec:
                 table, ranks = _rank(joined["indices"])
                 columns = [ranks, joined["steps"]]
                 columns_Kn = [column.reshape(-1, self.form.width).T.ravel() for column in columns]
-                planes += [*_split(table), *_split(columns_Kn[0]), columns_Kn[1], joined["tail"]]
+                planes += [*_split(np.diff(table, prepend=0)), *_split(columns_Kn[0]), columns_Kn[1], joined["tail"]]
             elif self.form.kind == "hidden":
                 # Sign and exponent of a state repeat, its mantissa doesn't.
                 planes += list(joined["hidden"].view(np.uint8).reshape(-1, 2).T)
@@ -127,6 +129,7 @@ class TokenCodec:
         planes, width = planes[at + 9 :], self.form.width
         if self.form.kind in ("top_k", "sampled"):
             table, ranks = _join(planes[:4]), _join(planes[4:8])
+            table = np.cumsum(table, dtype=np.uint32)
             indices = table[ranks.reshape(width, -1).T.ravel()].astype(self._index_type)
             columns += [(indices, num_signals * width), (planes[8].reshape(width, -1).T.ravel(), num_signals * width)]
             columns.append((planes[9], num_signals))
@@ -193,7 +196,10 @@ class TokenCodec:
 
 
 def _rank(indices: NDArray[Any]) -> tuple[IntArray, IntArray]:
-    """The distinct indices from the most frequent on, and each index as its place there."""
+    """The distinct indices from the most frequent on, and each index as its place there.
+
+    Most are kept as seldom as many others; those stand in order, so that their differences are small.
+    """
     distinct, places, counts = np.unique(indices, return_inverse=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     ranks = np.empty(len(order), np.int64)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from potstill.errors import ConfigurationError
+from potstill.signals.token_capture import TokenSample
 from potstill.types import IntArray
 
 # ChatML without a system turn of its own accord: such a turn would cost tokens in every row and say nothing new.
@@ -45,6 +46,12 @@ class ChatTokens:
     def prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         """Token ids of the turns before an answer, and of what opens it."""
         return self.ids(self.text_of(messages))
+
+    def sample(self, messages: Sequence[Mapping[str, str]]) -> TokenSample:
+        """A chat for a teacher to answer."""
+        text = self.text_of(messages)
+        ids = self.ids(text)
+        return TokenSample(text=text, ids=ids, first=len(ids))
 
     def text_of(self, messages: Sequence[Mapping[str, str]]) -> str:
         """The turns as the template writes them."""
