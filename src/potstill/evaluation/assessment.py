@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -160,21 +161,21 @@ class Comparison:
         other: name of the other one.
         difference: accuracy of the student minus the other's.
         difference_ci: paired bootstrap interval.
-        balanced_difference: the same of balanced accuracy.
-        balanced_difference_ci: paired bootstrap interval; None where a row has several labels.
         p_value: exact McNemar test, two-sided.
         only_student_right: rows.
         only_other_right: rows.
+        balanced_difference: the difference of balanced accuracies; NaN where there are no classes.
+        balanced_difference_ci: paired bootstrap interval; None where a row has several labels or none.
     """
 
     other: str
     difference: float
     difference_ci: Interval
-    balanced_difference: float
-    balanced_difference_ci: Interval | None
     p_value: float
     only_student_right: int
     only_other_right: int
+    balanced_difference: float = math.nan
+    balanced_difference_ci: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,8 @@ from potstill.fleet.publisher.publish import Published, publish, releases_of
 from potstill.fleet.publisher.rollout import read_rollout
 from potstill.recipe.load import build_recipe
 from potstill.recipe.recipe import Recipe
-from potstill.recipe.run import RECIPE, RESULT, Run, run
+from potstill.recipe.run import RESULT, Run, run
+from potstill.recipe.run_folder import RECIPE
 from potstill.types import Progress
 
 RETURNED = "returned.jsonl"
