@@ -17,7 +17,7 @@ from tests.exporters.unicode_tables import CODES, TABLES, tables
 from tests.toys import sentences, toy_tokenizer
 
 TEXTS = [text for text, _ in sentences(200)]
-# Every code point is a matter of minutes; `CODES` whole gave no difference when the tables were written.
+# Every code point is a matter of minutes; a slow test has them all.
 SOME_CODES = [f"a{chr(code)}b" for code in [*range(1, 0x500), *CODES[::97]] if not 0xD800 <= code < 0xE000]
 SCRIPT = """
 import { readFileSync } from "node:fs";
@@ -64,6 +64,16 @@ def test_the_same_ids(kind, max_length, tmp_path):
     found = in_node(tmp_path, tokenizer=json.loads(tokenizer_json), maxLength=max_length, texts=texts)
     differ = [text for text, a, b in zip(texts, expected, found, strict=True) if a.tolist() != b]
     assert not differ
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_every_code_point_gives_the_same_ids(kind, tmp_path):
+    tokenizer_json = TOKENIZERS[kind]()
+    texts = [f"a{chr(code)}b" for code in range(1, 0x110000) if not 0xD800 <= code < 0xE000]
+    expected = TextTokens(tokenizer_json=tokenizer_json, max_length=64).encode(texts)
+    found = in_node(tmp_path, tokenizer=json.loads(tokenizer_json), maxLength=64, texts=texts)
+    assert [text for text, a, b in zip(texts, expected, found, strict=True) if a.tolist() != b] == []
 
 
 def test_the_same_ngrams(tmp_path):

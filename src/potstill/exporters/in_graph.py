@@ -105,6 +105,8 @@ def _tokenizer_nodes(content: dict[str, Any], max_length: int) -> tuple[list[Any
         strip_accents=int(lowers if strips is None else strips),
         tokenize_chinese_chars=int(is_bert and normalizer.get("handle_chinese_chars", True)),
         unk_token=model["unk_token"],
+        # It insists on one; trimmed vocabularies have none, and no text is masked here.
+        mask_token=model["unk_token"],
         suffix_indicator=model.get("continuing_subword_prefix", "##"),
     )
     names = {"zero": [0], "last": [-1], "end": [np.iinfo(np.int64).max], "room": [max_length - 1]}
