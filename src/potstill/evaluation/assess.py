@@ -151,7 +151,7 @@ def _compare(
         other=other.name,
         difference=float(right["student"].mean() - right[other.name].mean()),
         difference_ci=interval(means["student"] - means[other.name]),
-        balanced_difference=student.balanced_accuracy - other.balanced_accuracy,
+        balanced_difference=student.balanced_accuracy - other.balanced_accuracy if balanced else None,
         balanced_difference_ci=interval(balanced["student"] - balanced[other.name]) if balanced else None,
         p_value=p_value,
         only_student_right=only_student,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -164,8 +163,8 @@ class Comparison:
         p_value: exact McNemar test, two-sided.
         only_student_right: rows.
         only_other_right: rows.
-        balanced_difference: the difference of balanced accuracies; NaN where there are no classes.
-        balanced_difference_ci: paired bootstrap interval; None where a row has several labels or none.
+        balanced_difference: the difference of balanced accuracies; None where a row has several labels or none.
+        balanced_difference_ci: paired bootstrap interval.
     """
 
     other: str
@@ -174,7 +173,7 @@ class Comparison:
     p_value: float
     only_student_right: int
     only_other_right: int
-    balanced_difference: float = math.nan
+    balanced_difference: float | None = None
     balanced_difference_ci: Interval | None = None
 
 

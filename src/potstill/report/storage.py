@@ -177,12 +177,11 @@ def _scores(values: dict[str, Any]) -> Scores:
 
 
 def _comparison(values: dict[str, Any]) -> Comparison:
-    ends, balanced = values["difference_ci"], values.get("balanced_difference")
+    ends = values["difference_ci"]
     return Comparison(
         **{
             **values,
             "difference_ci": (ends[0], ends[1]),
-            "balanced_difference": float("nan") if balanced is None else balanced,
             "balanced_difference_ci": _pair(values.get("balanced_difference_ci")),
         }
     )

@@ -30,8 +30,8 @@ def verdict(content: ReportContent, words: Words) -> list[str]:
             p=figures.probability(against.p_value),
         )
     ]
-    if is_uneven(assessment) and against.balanced_difference_ci:
-        difference, ends = against.balanced_difference, against.balanced_difference_ci
+    difference, ends = against.balanced_difference, against.balanced_difference_ci
+    if difference is not None and ends and is_uneven(assessment):
         said.append(words("verdict_balanced", difference=figures.points(difference), ci=figures.interval(ends)))
     if assessment.gap_closed is not None and assessment.gap_closed_ci is not None:
         gap = figures.percent(assessment.gap_closed, 0)
