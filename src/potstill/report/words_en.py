@@ -155,6 +155,10 @@ WORDS = {
     "kind_unlabelled": "unlabelled",
     "no_label": "{source}: {count} rows have no label and count as unlabelled.",
     "classes_without_rows": "{count} classes of {field} have no training row left after the splits: {classes}.",
+    "labels_are_answers": (
+        "The recorded teacher is right on every test row, as where its answers are the labels: accuracy then means "
+        "agreement with the teacher, and nobody else has judged."
+    ),
     "unknown_test": "The teacher gave no usable answer to {count} test rows; they count as wrong.",
     "small_dev": "Dev has only {count} rows, so the choice of settings and the temperature are rough.",
     "refitted": (

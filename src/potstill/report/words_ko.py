@@ -150,6 +150,7 @@ WORDS = {
     "kind_unlabelled": "라벨 없는",
     "no_label": "{source}: 라벨이 없는 {count}개 행을 라벨 없는 데이터로 다룹니다.",
     "classes_without_rows": "나눈 뒤 {field}의 클래스 {count}개에 학습 데이터가 남지 않았습니다: {classes}.",
+    "labels_are_answers": "기록된 교사 모델이 모든 시험 데이터에서 맞았습니다. 그 답이 곧 라벨이라면 정확도는 교사와의 일치를 뜻하고, 따로 판정한 사람은 없습니다.",
     "unknown_test": "교사 모델이 시험 데이터 {count}개에 쓸 수 있는 답을 주지 않아 틀린 것으로 셌습니다.",
     "small_dev": "개발 데이터가 {count}개뿐이라 설정 선택과 온도가 정밀하지 않습니다.",
     "refitted": (
