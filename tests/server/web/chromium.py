@@ -31,6 +31,12 @@ class Chromium:
     def all(self, selector):
         return self.driver.find_elements("css selector", selector)
 
+    def wait_for(self, selector):
+        """The first element of that kind, once it is there."""
+        from selenium.webdriver.support.wait import WebDriverWait
+
+        return WebDriverWait(self.driver, 60, 0.1).until(lambda _: next(iter(self.all(selector)), None))
+
     def press(self, *keys):
         from selenium.webdriver import ActionChains
 
@@ -38,9 +44,7 @@ class Chromium:
 
     def focused(self):
         """The text or name of what has the focus."""
-        return self.run(
-            "const e = document.activeElement; return e.id || e.name || e.textContent.trim() || e.tagName.toLowerCase()"
-        )
+        return self.run("const e = document.activeElement; return e.id || e.name || e.textContent.trim() || e.tagName")
 
     def overflow(self):
         """Pixels by which the page is wider than the window."""

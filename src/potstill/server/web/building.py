@@ -17,11 +17,8 @@ def read_criteria(visit: Visit) -> list[Criterion]:
     """What stands in the form."""
     count = visit.sent("num_criteria")
     number = int(count[:2]) if count.isascii() and count.isdecimal() else 1
-    names = Criterion.__slots__
-    return [
-        Criterion(**{name: visit.sent(f"{name}_{i}") for name in names})
-        for i in range(min(max(number, 1), MAX_CRITERIA))
-    ]
+    number, names = min(max(number, 1), MAX_CRITERIA), Criterion.__slots__
+    return [Criterion(**{name: visit.sent(f"{name}_{i}") for name in names}) for i in range(number)]
 
 
 def as_grader(words: Words, each: Criterion, number: int) -> Json:

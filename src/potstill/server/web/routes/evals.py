@@ -199,12 +199,11 @@ def _matrix(connection: Connection, runs: Sequence[Row[Any]], shown: str, page: 
     query = select(eval_items.c.number, eval_items.c.run, eval_items.c.status).where(eval_items.c.run.in_(ids))
     for item in connection.execute(query.order_by(eval_items.c.number)):
         verdicts.setdefault(item.number, {})[item.run] = item.status
+    passed = {number: {status == "pass" for status in said.values()} for number, said in verdicts.items()}
     by_filter = {
         "all": list(verdicts),
-        "failures": [number for number, said in verdicts.items() if set(said.values()) != {"pass"}],
-        "different": [
-            number for number, said in verdicts.items() if len({each == "pass" for each in said.values()}) > 1
-        ],
+        "failures": [number for number, said in passed.items() if False in said],
+        "different": [number for number, said in passed.items() if len(said) > 1],
     }
     numbers = by_filter[shown]
     num_pages = max(1, -(-len(numbers) // NUM_SHOWN))

@@ -13,7 +13,7 @@ from potstill.server.database.tables import job_checkpoints, job_events
 from potstill.server.jobs.bases import AUTO
 from potstill.server.jobs.store import checkpoint_object, find_job, job_object
 from potstill.server.routes import fine_tuning
-from potstill.server.web.asking import ask_all, asked_models
+from potstill.server.web.asking import ask_all
 from potstill.server.web.views.jobs import Checkpoint, Event, Job, JobRow, job_page, jobs_page
 from potstill.server.web.views.playground import Playground
 from potstill.server.web.visit import Visit, go_to, look, send
@@ -48,7 +48,7 @@ async def ask(visit: Visit) -> str:
     """The same with answers of the playground."""
     prompt = visit.sent("prompt")
     job = await _job(visit, None)
-    answers = await ask_all(visit, await _models(visit, job), prompt)
+    answers = await ask_all(visit, student=job.model, base="" if job.base == AUTO else job.base, prompt=prompt)
     return job_page(visit.viewer, await _job(visit, Playground(prompt=prompt, answers=answers)))
 
 
@@ -69,10 +69,6 @@ async def resume(visit: Visit) -> Response:
 
 def _back_to(job: dict[str, Any]) -> Response:
     return go_to(f"/jobs/{job['id']}")
-
-
-async def _models(visit: Visit, job: Job) -> dict[str, str]:
-    return await asked_models(visit, student=job.model, base="" if job.base == AUTO else job.base)
 
 
 async def _job(visit: Visit, asked: Playground | None) -> Job:

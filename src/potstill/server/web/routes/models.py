@@ -17,7 +17,7 @@ from potstill.server.errors import not_found
 from potstill.server.models import find_model
 from potstill.server.routes import models as api
 from potstill.server.settings import ANY_MODEL
-from potstill.server.web.asking import ask_all, asked_models
+from potstill.server.web.asking import ask_all
 from potstill.server.web.views.models import Model, ModelRow, model_page, models_page
 from potstill.server.web.views.playground import Playground
 from potstill.server.web.visit import HEADERS, Visit, go_to, look, send
@@ -53,7 +53,7 @@ async def ask(visit: Visit) -> str:
     """The same with answers of the playground."""
     prompt, id = visit.sent("prompt"), visit.call.path("model")
     row = await _row(visit)
-    answers = await ask_all(visit, await asked_models(visit, student=id, base=row.base), prompt)
+    answers = await ask_all(visit, student=id, base=row.base, prompt=prompt)
     return model_page(visit.viewer, await _model(visit, Playground(prompt=prompt, answers=answers)))
 
 
