@@ -13,7 +13,9 @@ import pytest
 
 import potstill
 from potstill.errors import ConfigurationError, GateError, IntegrityError
+from potstill.exporters.source import load_source
 from potstill.recipe import Controls, Gates, Recipe
+from potstill.recipe.exporting import held_out
 from potstill.recipe.run import run
 from potstill.signals import Store
 from potstill.signals.maintenance import describe_teachers
@@ -81,6 +83,13 @@ def test_the_bundle_is_the_student(finished):
     accuracy = np.mean([a == b for a, b in zip(said, TABLES["test"]["label"], strict=True)])
     assert accuracy == pytest.approx(finished.result["student"]["accuracy"], abs=0.011)
     assert potstill.load(finished.bundle.with_suffix(".zip")).digest == finished.result["bundle_digest"]
+
+
+def test_a_run_keeps_what_exports_start_from(finished):
+    source = load_source(finished.folder / "contenders" / "student")
+    texts = TABLES["test"]["text"][:20]
+    assert np.abs(source.student.logits(texts) - source.bundle.logits(texts)).max() < 1e-3
+    assert len(source.calibration) > 100 and len(held_out(finished.folder).inputs) == 200
 
 
 def test_a_finished_run_is_a_no_op(finished, encoder_folder):

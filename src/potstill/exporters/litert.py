@@ -97,8 +97,7 @@ def _converted(source: Source, lengths: tuple[int, ...]) -> bytes:
             arrays = tuple(torch.from_numpy(_padded(array, length)) for array in example.values())
             first = converter if converter is not None else litert_torch
             converter = first.signature(_name(length) if length else "serving_default", module, arrays)
-        model = converter.convert()
-    return bytes(model.model_content())
+        return bytes(converter.convert().model_content())
 
 
 def _rounded(content: bytes) -> bytes:
