@@ -1,8 +1,8 @@
 """A student that goes on from one that is deployed: its tokenizer, its weights, and the grid that they were rounded to.
 
 A device that has the parent downloads what changed. So weights start where the parent's int8 weights stand, and what
-training moved by less than a step or so of that grid is put back: it is within what rounding does anyway, and every
-weight that stays is a byte that needn't be sent.
+training moved by little more than a step of that grid is put back: every weight that stays is a byte that needn't be
+sent. A very light training is put back as a whole, which its accuracy shows.
 """
 
 from __future__ import annotations
