@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from potstill.server.errors import no_such_model
-from potstill.server.ids import new_id, next_seq, now
+from potstill.server.ids import now
 
 if TYPE_CHECKING:
     from potstill.server.services import Services
@@ -60,10 +60,10 @@ async def find_answerer(services: Services, project: str, model: str) -> Answere
 
 
 def completion(model: str, content: str, *, usage: Json, finish_reason: str = "stop") -> Json:
-    """A `chat.completion` with one answer of text."""
+    """A `chat.completion` with one answer of text; whoever sends it names it."""
     message: Json = {"role": "assistant", "content": content, "refusal": None, "annotations": []}
     return {
-        "id": new_id("chatcmpl-", next_seq()),
+        "id": "",
         "object": "chat.completion",
         "created": now(),
         "model": model,

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from potstill.server.endpoint import Endpoint, Resource, error_response
 from potstill.server.errors import ApiError
+from potstill.server.expiry import expiring
 from potstill.server.guard import Guard
 from potstill.server.routes import ENDPOINTS
 from potstill.server.services import Services
@@ -41,7 +42,8 @@ def make_app(services: Services, endpoints: Sequence[Endpoint] = ENDPOINTS) -> A
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        yield
+        async with expiring(services):
+            yield
         await services.teachers.close()
 
     router = Router(routes, redirect_slashes=False, default=unknown, lifespan=lifespan)

@@ -84,6 +84,7 @@ def listen(settings: Settings) -> socket.socket:
     Raises:
         ConfigurationError: the address can't be had.
     """
+    listener: socket.socket | None = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -91,8 +92,9 @@ def listen(settings: Settings) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.set_inheritable(False)
     except OSError as error:
+        if listener is not None:
+            listener.close()
         raise ConfigurationError(
             f"can't listen on {settings.host}:{settings.port}: {error.strerror}. Choose another port with --port; 0 "
             "lets the system choose."

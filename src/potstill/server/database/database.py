@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar, final
 
 from sqlalchemy import Connection, Engine, Table
@@ -27,7 +28,7 @@ class _Item:
     """One request's writes: a change to run, or rows to insert."""
 
     work: Change | Rows
-    done: Future[Any] = field(default_factory=Future)
+    done: Future[Any] | asyncio.Future[Any]
 
 
 class Database:
@@ -61,16 +62,18 @@ class Database:
         The transaction may be shared with other requests. When it fails each of them is run again alone, so a change
         does nothing but talk to its connection.
         """
-        return await asyncio.wrap_future(self._put(_Item(change)))
+        found: T = await self._put(change)
+        return found
 
     def write_now(self, change: Callable[[Connection], T]) -> T:
         """The same from a thread."""
-        found: T = self._put(_Item(change)).result()
-        return found
+        done: Future[T] = Future()
+        self._send(_Item(change, done))
+        return done.result()
 
     async def append(self, rows: Rows) -> None:
         """Inserts rows that depend on nothing, as fast as it goes: those of many requests in one statement."""
-        await asyncio.wrap_future(self._put(_Item(rows)))
+        await self._put(rows)
 
     def close(self) -> None:
         """Finishes what was asked for and lets go of the files."""
@@ -80,13 +83,15 @@ class Database:
         self._reader.dispose()
         self._writer.dispose()
 
-    def _put(self, item: _Item) -> Future[Any]:
+    def _put(self, work: Change | Rows) -> asyncio.Future[Any]:
+        item = _Item(work, asyncio.get_running_loop().create_future())
+        self._send(item)
+        return item.done  # type: ignore[return-value]
+
+    def _send(self, item: _Item) -> None:
         if not self._thread.is_alive():
             raise RuntimeError("the database is closed")
-        # Whoever waits may be cancelled; the write may not, or its result would have nowhere to go.
-        item.done.set_running_or_notify_cancel()
         self._queue.put(item)
-        return item.done
 
     def _write_all(self) -> None:
         ended = False
@@ -107,13 +112,12 @@ class Database:
             results = self._run(items)
         except Exception as error:
             if len(items) == 1:
-                items[0].done.set_exception(error)
+                _deliver(items, [error])
                 return
             for item in items:
                 self._commit([item])
             return
-        for item, result in zip(items, results, strict=True):
-            item.done.set_result(result)
+        _deliver(items, results)
 
     def _run(self, items: list[_Item]) -> list[Any]:
         """Runs all in one transaction, in their order; neighbouring rows go in one statement."""
@@ -130,6 +134,33 @@ class Database:
                     results.append(item.work(connection))
             _insert(connection, waiting)
         return results
+
+
+def _deliver(items: list[_Item], results: list[Any]) -> None:
+    """Wakes whoever waits: a loop is called once for all of a group, as a call costs more than a row."""
+    of_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = defaultdict(list)
+    for item, result in zip(items, results, strict=True):
+        if isinstance(item.done, asyncio.Future):
+            of_loop[item.done.get_loop()].append((item.done, result))
+        else:
+            _settle(item.done, result)
+    for loop, settled in of_loop.items():
+        # A loop that was closed in the meantime has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_settle_all, settled)
+
+
+def _settle_all(settled: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for done, result in settled:
+        if not done.done():
+            _settle(done, result)
+
+
+def _settle(done: Future[Any] | asyncio.Future[Any], result: Any) -> None:
+    if isinstance(result, Exception):
+        done.set_exception(result)
+    else:
+        done.set_result(result)
 
 
 def _insert(connection: Connection, waiting: dict[Table, list[Mapping[str, Any]]]) -> None:
