@@ -42,6 +42,9 @@ def _cli() -> str:
         parser = parser_of(name)
         choices: Any = next(a.choices for a in parser._actions if a.dest == "command")
         parts += [f"## potstill {name}", "", "```", choices[name].format_help().strip(), "```", ""]
+        verbs: Any = next((a.choices for a in choices[name]._actions if a.dest == "verb"), {})
+        for verb, one in verbs.items():
+            parts += [f"### potstill {name} {verb}", "", "```", one.format_help().strip(), "```", ""]
     return "\n".join(parts)
 
 

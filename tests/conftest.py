@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from potstill.exporters.bundle import BundleFacts, make_bundle, trace
 from potstill.students import DsCnn
@@ -10,6 +11,9 @@ from potstill.types import Field, LabelSchema
 from tests.media import RATE, beeps
 from tests.toys import tiny_encoder
 
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("potstill", deadline=None)
+settings.load_profile("potstill")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

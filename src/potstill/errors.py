@@ -6,11 +6,15 @@
     ├── GateError                   3   a quality gate was not met; nothing was shipped
     ├── BudgetError                 4   the next call would have passed the budget
     ├── TeacherUnavailableError     5   the teacher could not be loaded or reached
+    ├── ServerUnavailableError      5   the server of a fleet could not be reached
     ├── DataError                   6   the rows can't be used as they are
     ├── IntegrityError              7   bytes on disk are not the bytes that were written
     │   ├── BundleError             7
     │   ├── StoreError              7
-    │   └── CheckpointError         7
+    │   ├── CheckpointError         7
+    │   ├── UpdateRefusedError      7   an update that is not signed as it must be, or not what was signed
+    │   └── ReportError             7   a device's report that is not signed as it must be
+    ├── UpdateFailedError           1   a device could not take an update for reasons of its own, as a full disk
     └── PreemptedError             75   stopped on request; the same command resumes
 
 A message says what was expected, what came, why it matters and what to do.
@@ -86,6 +90,12 @@ class TeacherUnavailableError(PotstillError):
     exit_code = 5
 
 
+class ServerUnavailableError(PotstillError):
+    """The server of a fleet could not be reached; what runs on the device goes on."""
+
+    exit_code = 5
+
+
 class DataError(PotstillError):
     """The rows can't be used as they are."""
 
@@ -108,6 +118,18 @@ class StoreError(IntegrityError):
 
 class CheckpointError(IntegrityError):
     """A checkpoint that fails its check."""
+
+
+class UpdateRefusedError(IntegrityError):
+    """An update that a device must not take; what runs on it goes on."""
+
+
+class ReportError(IntegrityError):
+    """A report of a device that must not be counted."""
+
+
+class UpdateFailedError(PotstillError):
+    """A device could not take an update for reasons of its own; what runs on it goes on."""
 
 
 class PreemptedError(PotstillError):

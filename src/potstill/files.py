@@ -32,8 +32,13 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Writes a file so that a crash at any instant leaves the old one or the new one, never a part.
+
+    Args:
+        path: of the file; its folder is made when it isn't there.
+        content: all of it.
+        mode: who may read it.
 
     Raises:
         OSError: no space or no permission; the old file is untouched.
@@ -44,7 +49,7 @@ def write_atomic(path: Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fchmod(file.fileno(), 0o644)
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         Path(temporary).replace(path)
     except BaseException:

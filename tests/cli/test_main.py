@@ -184,6 +184,10 @@ def test_options_are_read():
     assert budget_values("latency=50us")["latency_ms"] == pytest.approx(0.05)
     assert teacher_values("openai:m@http://h/v1") == {"kind": "openai", "model": "m", "base_url": "http://h/v1"}
     assert teacher_values("recorded:said") == {"kind": "recorded", "label_column": "said"}
+    assert teacher_values("ngrams+scratch") == {
+        "kind": "ensemble",
+        "members": [{"kind": "ngrams"}, {"kind": "scratch"}],
+    }
     assert teacher_values("some/model") == {"kind": "encoder", "model": "some/model"}
     with pytest.raises(ConfigurationError, match="names no address"):
         teacher_values("openai:m")

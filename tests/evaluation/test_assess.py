@@ -35,6 +35,35 @@ def test_the_three_verdicts():
     assert judge(0.8, 0.8).verdict == "no gain"
 
 
+def test_classes_counted_alike_have_intervals_of_their_own():
+    """Ninety rows of one class and ten of another, of which the control gets half."""
+    labels = np.repeat([0, 1], [900, 100])[:, None].astype(np.int32)
+    right = np.ones(1000, bool)
+    weak = right & ~((labels[:, 0] == 1) & (np.arange(1000) % 2 == 0))
+    found = assess(
+        [contender("student", right, labels), contender("control", weak, labels)], labels[:50], labels, SCHEMA
+    )
+    against = found.comparisons[0]
+    assert against.difference == pytest.approx(0.05)
+    assert against.balanced_difference == pytest.approx(0.25)
+    low, high = against.balanced_difference_ci
+    # Half of the deviation of 100 throws of a coin, to both sides.
+    assert low == pytest.approx(0.25 - 1.96 * 0.025, abs=0.005)
+    assert high == pytest.approx(0.25 + 1.96 * 0.025, abs=0.005)
+    assert found.score("student").balanced_accuracy_ci == (1.0, 1.0)
+
+
+def test_a_row_of_several_labels_belongs_to_no_one_stratum():
+    schema = LabelSchema((Field(name="a", classes=("x", "y"), multi=True),))
+    labels = np.random.default_rng(0).integers(0, 2, (60, 2)).astype(np.int32)
+    logits = (8 * labels - 4).astype(np.float32)
+    same = [Contender(name=n, title=n, dev_logits=logits, test_logits=logits) for n in ("student", "control")]
+    found = assess(same, labels, labels, schema)
+    assert found.score("student").balanced_accuracy_ci is None
+    assert found.comparisons[0].balanced_difference_ci is None
+    assert found.comparisons[0].balanced_difference is None
+
+
 def test_gap_closed_and_its_interval():
     found = judge(0.9, 0.8, teacher=0.95)
     assert found.gap_closed == pytest.approx(2 / 3, abs=0.05)

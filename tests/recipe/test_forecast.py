@@ -5,7 +5,7 @@ import pytest
 from potstill.data import DataOptions
 from potstill.recipe import Recipe
 from potstill.recipe.forecast import forecast
-from potstill.teachers import Encoder, Network, OpenAI, Recorded
+from potstill.teachers import Encoder, Ensemble, Network, Ngrams, OpenAI, Recorded
 from potstill.training import Training
 from tests.media import file_of, pictures
 from tests.toys import sentences
@@ -26,13 +26,14 @@ def recipe(tmp_path):
 def test_more_work_takes_longer(recipe):
     once = replace(recipe, training=replace(recipe.training, refit="no"))
     folds = replace(recipe, teacher=Encoder(num_folds=3))
+    pair = replace(recipe, teacher=Ensemble(members=(Ngrams(), Encoder())))
     seeds = replace(recipe, num_seeds=4)
     seconds = {
         name: forecast(r).cpu_seconds
-        for name, r in (("as is", recipe), ("once", once), ("folds", folds), ("seeds", seeds))
+        for name, r in (("as is", recipe), ("once", once), ("folds", folds), ("pair", pair), ("seeds", seeds))
     }
     assert seconds["once"] < seconds["as is"] < seconds["seeds"]
-    assert seconds["as is"] < seconds["folds"]
+    assert seconds["as is"] < seconds["pair"] < seconds["folds"]
 
 
 def test_an_api_costs_calls_tokens_and_money(recipe):

@@ -36,6 +36,7 @@ TEACHERS = [
     teachers.HuggingFace(model="m", label_map={"LABEL_0": "yes", "1": "1e3"}),
     teachers.Module(file="a.py", factory="f", classes=("x", "1e3"), mean=(0.5,), std=(0.1,), num_epochs=1),
     teachers.Network(depth=14, num_epochs=3, flip="no"),
+    teachers.Ngrams(num_buckets=4096, strengths=(1.0,), num_folds=3),
     teachers.OnnxFile(file="a.onnx", classes=("x",), size=32, mean=(0.5,), std=(0.1,)),
     teachers.Probe(size=64, minimum_accuracy=0.3),
     teachers.OpenAI(model="m", base_url="http://127.0.0.1", instructions="a\n  b: c # d\n\ne ", max_calls=3),

@@ -182,3 +182,10 @@ def test_png_is_read_by_others(tmp_path):
     (tmp_path / "a.png").write_bytes(png(pixels))
     with image.open(tmp_path / "a.png") as opened:
         assert np.array_equal(np.asarray(opened), pixels)
+
+
+def test_a_page_that_runs_the_student_is_linked_where_it_is(tmp_path):
+    content = make_content()
+    assert "try.html" not in write_report(tmp_path, content)["html"].read_text("utf-8")
+    (tmp_path / "try.html").write_text("")
+    assert '<a href="try.html">' in write_report(tmp_path, content)["html"].read_text("utf-8")

@@ -9,8 +9,6 @@ import httpx2
 import jsonschema
 import pytest
 import yaml
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "shared" / "openai" / "openapi.yaml"
 # Where the published schema contradicts its own example or the service: place -> why.
@@ -28,12 +26,21 @@ def document():
     found["components"]["schemas"]["OpenAIFile"]["properties"]["purpose"]["enum"].append("evals")
     # Jobs can be paused, the published example of it shows so, and the list of states lacks it.
     found["components"]["schemas"]["FineTuningJob"]["properties"]["status"]["enum"].append("paused")
+    # A message of a template is valid as two of three forms at once.
+    _any_of(found["components"]["schemas"]["CreateEvalCompletionsRunDataSource"])
     # Null where nothing went wrong, as the service answers.
     for name in ("EvalRun", "EvalRunOutputItem"):
         properties = found["components"]["schemas"][name]["properties"]
         place = properties if name == "EvalRun" else properties["sample"]["properties"]
         place["error"] = {"anyOf": [place["error"], {"type": "null"}]}
     return found
+
+
+def _any_of(value):
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _any_of(item)
+    if isinstance(value, dict) and "oneOf" in value:
+        value["anyOf"] = value.pop("oneOf")
 
 
 def _plain(value):
@@ -59,10 +66,15 @@ def validator(method, path, status):
     else:
         assert answer, f"{method} {path} has no answer {status} in the published schema"
         schema = answer["content"]["application/json"]["schema"]
-    components = {"components": document()["components"]}
-    resource = Resource.from_contents({**components, **schema}, default_specification=DRAFT202012)
-    registry = Registry().with_resource("", resource)
-    return jsonschema.Draft202012Validator({**components, **schema}, registry=registry)
+    # Only what it names: a search through all 900 schemas takes longer than the test.
+    known, names = document()["components"]["schemas"], {}
+    waiting = [schema]
+    while waiting:
+        for name in re.findall(r'"#/components/schemas/(\w+)"', json.dumps(waiting.pop())):
+            if name not in names:
+                names[name] = known[name]
+                waiting.append(known[name])
+    return jsonschema.Draft202012Validator({**schema, "components": {"schemas": names}})
 
 
 @cache

@@ -15,13 +15,14 @@ PUBLIC = {
     ("GET", "/static/{name}"),
 }
 PAGES = {(endpoint.method, endpoint.path) for endpoint in ENDPOINTS if endpoint.policy is Policy.BROWSER}
+HTTP = httpx2.Client(timeout=60)  # one for all: each would read the system's certificates again
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def ask(server, method, path, key=None, **options):
     root = server.base_url.removesuffix("/v1")
     headers = {**({"authorization": f"Bearer {key}"} if key else {}), **options.pop("headers", {})}
-    return httpx2.request(method, root + path.replace("{", "").replace("}", ""), headers=headers, **options)
+    return HTTP.request(method, root + path.replace("{", "").replace("}", ""), headers=headers, **options)
 
 
 def test_public_routes_are_named_here():

@@ -6,6 +6,7 @@ from potstill.errors import ConfigurationError
 from potstill.exporters.bundle import BundleFacts, make_bundle, trace
 from potstill.exporters.onnx import quantize
 from potstill.students import BcResNet, Cnn, DsCnn, Encoder, Linear, PixelCnn, ResNet, Static, StudentContext
+from potstill.students.linear import usual_linear
 from potstill.students.wordpiece import find_encoder
 from potstill.testing import check_exporter, check_student
 from potstill.types import Field, LabelSchema
@@ -22,6 +23,7 @@ BUILDERS = {
     "static": Static(width=16, hidden=8),
     "encoder": Encoder(layers=(1,)),
     "linear": Linear(num_buckets=2048),
+    "linear across words": Linear(num_buckets=2048, across_words=True, least_count=2),
     "pixel_cnn": PixelCnn(filters=4, hidden=16),
     "resnet": ResNet(width=8),
     "ds_cnn": DsCnn(width=16, num_blocks=3),
@@ -71,6 +73,11 @@ def test_a_bundle_predicts_what_the_network_predicts(kind, precision, encoder_fo
         )
 
     check_exporter(export, student, inputs, tmp_path, tolerance=1e-4 if precision == "fp32" else 0.05)
+
+
+def test_the_usual_linear_model_reads_across_words_where_a_character_is_a_syllable():
+    assert usual_linear(["오늘 날씨 알려 줘", "카드를 잃어버렸어요"]).across_words
+    assert usual_linear(TEXTS) == Linear()
 
 
 def test_int8_weights_are_about_a_quarter(encoder_folder):

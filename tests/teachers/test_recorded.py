@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from potstill.data import DataOptions, load_data
 from potstill.errors import ConfigurationError, DataError
 from potstill.teachers import Ensemble, Recorded
 from potstill.testing import check_teacher
@@ -102,3 +103,22 @@ def test_an_ensemble_needs_members_and_weights(options):
     two = (Recorded(label_column="a"), Recorded(label_column="b"))
     with pytest.raises(ConfigurationError):
         Ensemble(**{"members": two, **options})
+
+
+def test_several_fields_are_read_from_objects(tmp_path):
+    tone = ["calm" if i % 2 else "angry" for i in range(80)]
+    said = [{"label": label, "tone": tone[i]} for i, (_, label) in enumerate(ROWS)]
+    said[3], said[4], said[5] = {"label": "card"}, "card", {"label": "zebra", "tone": "calm"}
+    said[6] = '{"label": "' + ROWS[6][1] + '", "tone": "calm"}'
+    options = DataOptions(text="text", label=("label", "tone"))
+    data = load_data(options, tables={"train": table(tone=tone, said=said)}, carry_columns=True)
+    context = make_context(tmp_path, data=data)
+    (part,) = Recorded(label_column="said").prepare(context).answer([text for text, _ in ROWS])
+    p = np.exp(part.logits)
+    assert p[0, :4].sum() == pytest.approx(1, abs=1e-5) and p[0, 4:].sum() == pytest.approx(1, abs=1e-5)
+    assert p[6, 5] == pytest.approx(0.9)
+    assert part.refused == {
+        3: "no recorded answer",
+        4: "no JSON object with an answer for each field",
+        5: "unknown label 'zebra'",
+    }

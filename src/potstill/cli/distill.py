@@ -13,8 +13,10 @@ from potstill.cli.progress import TerminalProgress
 from potstill.cli.summary import run_result
 from potstill.errors import ConfigurationError
 
+NAMED = ("test", "unlabelled", "text", "image", "audio", "group", "label")
 RECIPE_SUFFIXES = (".yaml", ".yml")
 SIZES = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "b": 1}
+PLAIN_TEACHERS = ("encoder", "scratch", "ngrams", "network", "probe")
 TIMES = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
@@ -33,22 +35,33 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--other", action="store_true", help='add a class "other" for all that is not kept')
 
 
+def add_generative_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of a student that writes."""
+    parser.add_argument("--prompt", default="", help="column of the prompt: the student writes instead of classifying")
+    parser.add_argument("--answer", default="", help="column of the answer that is wanted; `answer` when left out")
+    parser.add_argument("--messages", default="", help="column of a chat, in place of --prompt and --answer")
+    parser.add_argument("--layers", type=int, default=0, help="layers of the teacher that a student that writes keeps")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All options of `distill`."""
     parser.add_argument(
         "source", help="labelled rows (CSV, TSV, JSONL, Parquet, a folder of pictures or sounds), or a recipe (.yaml)"
     )
     add_data_arguments(parser)
+    add_generative_arguments(parser)
     parser.add_argument(
         "--teacher",
         default="",
-        help="encoder, scratch, network, probe, a model's folder or name, recorded:COLUMN, openai:MODEL@URL, "
-        "huggingface:MODEL, FILE.py:FACTORY, FILE.onnx",
+        help="encoder, scratch, ngrams, network, probe, several of these joined by +, a model's folder or name, "
+        "recorded:COLUMN, openai:MODEL@URL, huggingface:MODEL, FILE.py:FACTORY, FILE.onnx; with --prompt a language "
+        "model's folder or .gguf",
     )
     parser.add_argument(
         "--student", default="", help="cnn, static, linear, encoder, resnet, ds_cnn, bc_resnet; chosen when left out"
     )
     parser.add_argument("--budget", default="", metavar="size=5MB,latency=1ms", help="limits that choose the student")
+    parser.add_argument("--parent", default="", help="bundle or run that the student goes on from, for small updates")
     parser.add_argument("--seeds", type=int, default=0, help="train student and control as pairs with so many seeds")
     parser.add_argument("--gate", action="append", default=[], metavar="accuracy=0.9", help="what must hold")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="training.num_epochs=20")
@@ -62,9 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> Result:
     """Builds the recipe and runs it."""
+    from potstill.cli.distill_text import distill_text, is_generative_source
     from potstill.recipe.load import build_recipe, load_recipe
 
     source = Path(args.source)
+    if is_generative_source(args):
+        return distill_text(args)
     overrides = [*args.overrides, *(f"gates.{gate}" for gate in args.gate)]
     if source.suffix.lower() in RECIPE_SUFFIXES:
         _refuse_mixed(args)
@@ -120,6 +136,8 @@ def recipe_values(args: argparse.Namespace) -> dict[str, Any]:
         values["student"] = {"kind": args.student}
     if getattr(args, "budget", ""):
         values["budget"] = budget_values(args.budget)
+    if getattr(args, "parent", ""):
+        values["parent"] = args.parent
     if getattr(args, "seeds", 0):
         values["num_seeds"] = args.seeds
     return values
@@ -140,6 +158,9 @@ def teacher_values(text: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: a form that isn't known.
     """
+    members = [{"kind": part.strip()} for part in text.split("+")]
+    if all(member["kind"] in PLAIN_TEACHERS for member in members):
+        return members[0] if len(members) == 1 else {"kind": "ensemble", "members": members}
     kind, _, rest = text.partition(":")
     if kind == "recorded" and rest:
         return {"kind": "recorded", "label_column": rest}
@@ -160,8 +181,6 @@ def teacher_values(text: str) -> dict[str, Any]:
         return {"kind": "module", "file": text}
     if text.endswith(".onnx"):
         return {"kind": "onnx", "file": text}
-    if text in ("encoder", "scratch", "network", "probe"):
-        return {"kind": text}
     return {"kind": "encoder", "model": text}
 
 
@@ -193,7 +212,7 @@ def budget_values(text: str) -> dict[str, Any]:
 def _refuse_mixed(args: argparse.Namespace) -> None:
     given = [
         name
-        for name in ("test", "unlabelled", "text", "image", "audio", "group", "label", "teacher", "student", "budget")
+        for name in (*NAMED, "teacher", "student", "budget", "parent", "prompt", "answer", "messages", "layers")
         if getattr(args, name)
     ]
     if given:

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from potstill.cli.generate import evaluate_text
 from potstill.cli.output import Result
 from potstill.data.folders import read_source
 from potstill.data.guess import guess_label, guess_text
@@ -26,6 +27,7 @@ from potstill.evaluation.metrics import (
 from potstill.evaluation.significance import bootstrap_means, interval
 from potstill.report.words import sentence
 from potstill.runtime import Model, load
+from potstill.runtime.generating import is_generative
 from potstill.types import OTHER, Finding, FloatArray, IntArray
 
 
@@ -34,14 +36,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", help="folder or .zip of a bundle")
     parser.add_argument("data", type=Path, help="labelled rows: CSV, TSV, JSONL, Parquet, or a folder of files")
     parser.add_argument(
-        "--text", "--image", "--audio", dest="column", default="", help="column of the input; guessed when left out"
+        "--text",
+        "--prompt",
+        "--image",
+        "--audio",
+        dest="column",
+        default="",
+        help="column of the input; guessed when left out",
     )
-    parser.add_argument("--label", default="", help="column of the label; guessed when left out")
+    parser.add_argument("--label", "--answer", default="", help="column of the label; guessed when left out")
     parser.add_argument("--separator", default="", help="splits a label cell into several labels")
 
 
 def main(args: argparse.Namespace) -> Result:
-    """Accuracy with interval, macro-F1, NLL and calibration error."""
+    """Accuracy with interval, macro-F1, NLL and calibration error; of a student that writes, exact match."""
+    if is_generative(args.bundle):
+        return evaluate_text(args.bundle, args.data, prompt=args.column, answer=args.label)
     model = load(args.bundle)
     table = read_source(args.data)
     column = args.column or (guess_text(table) if model.modality == "text" else model.modality)

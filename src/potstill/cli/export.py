@@ -1,39 +1,160 @@
-"""`potstill export`: the student of a finished run in another precision."""
+"""`potstill export`: the student of a finished run for another runtime, or in another precision."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from potstill.cli.output import Result, size
+from potstill.cli.output import Result, size, table
 from potstill.errors import ConfigurationError
 
-TARGETS = {"onnx-fp32": "fp32", "onnx-int8": "int8", "onnx-int8-weights": "int8_weights"}
+if TYPE_CHECKING:
+    from potstill.exporters.target import Target
+    from potstill.recipe.exporting import Export
+
+BUNDLES = {"onnx-fp32": "fp32", "onnx-int8": "int8", "onnx-int8-weights": "int8_weights"}
+SAMPLES = ("android", "c", "node", "swift")
+# Each needs packages of its own, so its file is read when it is asked for.
+CLASSES = {
+    "coreml": ("coreml", "CoreML"),
+    "executorch": ("executorch", "ExecuTorch"),
+    "litert": ("litert", "LiteRT"),
+    "onnx": ("onnx_file", "Onnx"),
+    "openvino": ("openvino", "OpenVINO"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `export`."""
     parser.add_argument("run", type=Path, help="folder of a run")
-    parser.add_argument("--target", required=True, choices=sorted(TARGETS), help="form of the bundle")
-    parser.add_argument("--out", type=Path, help="folder of the bundle; RUN/exports/TARGET when left out")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--target", choices=sorted([*BUNDLES, *CLASSES, "web"]), help="what it is for")
+    what.add_argument("--sample", choices=SAMPLES, help="a minimal app around the bundle (c: around the litert export)")
+    parser.add_argument(
+        "--tokenizer", choices=["beside", "in-graph"], default="beside", help="onnx: a file, or inside the model"
+    )
+    parser.add_argument(
+        "--precision", choices=["fp32", "int8", "int8_weights"], help="left out: int8 where the target computes in it"
+    )
+    parser.add_argument("--allow-slower", action="store_true", help="write an int8 model although fp32 is faster")
+    parser.add_argument("--ort-web", type=Path, help="web: node_modules/onnxruntime-web, where npm is not at hand")
+    parser.add_argument("--lang", default="en", choices=["en", "ko"], help="web: language of the page")
+    parser.add_argument("--out", type=Path, help="folder that is written; RUN/exports/TARGET when left out")
 
 
 def main(args: argparse.Namespace) -> Result:
-    """Copies the bundle of that precision, which the run made and measured, with the run's evaluation in it."""
-    import json
+    """Converts, checks through the target's own runtime, and writes; nothing is written where a check fails."""
+    _refuse_writer(args.run)
+    name = args.target or f"sample-{args.sample}"
+    target = args.out or args.run / "exports" / (f"{name}-{args.tokenizer}" if args.tokenizer == "in-graph" else name)
+    if args.sample:
+        from potstill.recipe.sampling import write_sample
 
+        files = write_sample(args.run, args.sample, target)
+        return Result({"sample": args.sample, "path": str(target), "files": files}, "\n".join([str(target), *files]))
+    if args.target in BUNDLES:
+        return _bundle(args.run, BUNDLES[args.target], target, args.target)
+    if args.tokenizer == "in-graph" and args.target != "onnx":
+        raise ConfigurationError(f"--tokenizer in-graph is for --target onnx; {args.target} has no tokenizer inside")
+    if args.target == "web":
+        return _web(args, target)
+    from potstill.cli.progress import TerminalProgress
+    from potstill.recipe.exporting import export
+
+    found = export(
+        args.run,
+        _target(args),
+        target,
+        precision=_precision(args),
+        allow_slower=args.allow_slower,
+        progress=TerminalProgress(),
+    )
+    return Result(found.to_json(), _text(found))
+
+
+def _target(args: argparse.Namespace) -> Target:
+    import importlib
+
+    module, name = CLASSES[args.target]
+    options = {"tokenizer": args.tokenizer} if args.target == "onnx" else {}
+    made: Target = getattr(importlib.import_module(f"potstill.exporters.{module}"), name)(**options)
+    return made
+
+
+def _precision(args: argparse.Namespace) -> Any:
+    """For onnx the one that the run has chosen by size and speed, else that of the target."""
+    if args.precision or args.target != "onnx":
+        return args.precision
+    from potstill.recipe.run import RESULT
+
+    path = args.run / RESULT
+    return json.loads(path.read_bytes())["precision"] if path.exists() else None
+
+
+def _bundle(run: Path, precision: str, target: Path, name: str) -> Result:
+    """The bundle of that precision, which the run made and measured, with the run's evaluation in it."""
     from potstill.recipe.run import RESULT
     from potstill.recipe.shipping import rebundle
     from potstill.runtime.bundle import size_of
 
-    source = args.run / "contenders" / "student" / TARGETS[args.target]
-    if not (args.run / RESULT).exists() or not source.is_dir():
-        raise ConfigurationError(
-            f"{args.run} is not a finished run. Run `potstill distill ... --out {args.run}` first."
-        )
-    target = args.out or args.run / "exports" / args.target
-    result = json.loads((args.run / RESULT).read_bytes())
+    source = run / "contenders" / "student" / precision
+    if not (run / RESULT).exists() or not source.is_dir():
+        raise ConfigurationError(f"{run} is not a finished run. Run `potstill distill ... --out {run}` first.")
+    result = json.loads((run / RESULT).read_bytes())
     digest = rebundle(source, target, result)
     num_bytes = size_of(target)
-    data = {"bundle": str(target), "bundle_digest": digest, "target": args.target, "size_bytes": num_bytes}
+    data = {"bundle": str(target), "bundle_digest": digest, "target": name, "size_bytes": num_bytes}
     return Result(data, f"{target} ({size(num_bytes)})")
+
+
+def _web(args: argparse.Namespace, target: Path) -> Result:
+    from potstill.recipe.web import export_web
+
+    found = export_web(args.run, target, ort_web=args.ort_web, language=args.lang)
+    lines = [
+        f"{found['path']} ({size(found['size_bytes'])} with {found['runtime']}; serve the folder)",
+        *found["notes"],
+    ]
+    if found["agreement"] is not None:
+        lines.append(
+            f"in Node on {found['num_rows']} held-out rows: agreement {found['agreement']:.4f}, accuracy "
+            f"{found['accuracy']:.4f}, KL {found['kl']:.2g}, {found['cpu_ms']:.3f} ms of CPU (fp32 "
+            f"{found['fp32_cpu_ms']:.3f})"
+        )
+    return Result(found, "\n".join(lines))
+
+
+def _text(found: Export) -> str:
+    measured = found.measured
+    lines = [f"{found.path} ({size(found.size_bytes)}, {found.precision}, {found.runtime})"]
+    if measured.agreement is not None:
+        lines.append(
+            f"on {measured.num_rows} held-out rows: agreement {measured.agreement:.4f}, accuracy "
+            f"{measured.accuracy:.4f} (fp32 student {measured.fp32_accuracy:.4f}), KL {measured.kl:.2g}"
+        )
+        lines.append(f"one input: {measured.cpu_ms:.3f} ms of CPU, in fp32 {measured.fp32_cpu_ms:.3f} ms")
+    rows = [[g.name + (" (fp32!)" if g.is_fp32_embedding else ""), g.dtype, size(g.size_bytes)] for g in found.groups]
+    if rows:
+        lines.append(table(["weights", "as", "bytes"], rows))
+    nodes = found.nodes
+    if nodes.delegated is not None:
+        left = f", left: {', '.join(nodes.names)}" if nodes.names else ""
+        lines.append(f"operations delegated {nodes.delegated}, undelegated {nodes.undelegated}{left}")
+    elif nodes.partitions is not None:
+        lines.append(f"pieces taken by the accelerated backend: {nodes.partitions}")
+    lines += [f"{row['what']}: {row['value']} ms, {row['source']}" for row in found.to_json()["device_table"]]
+    return "\n".join([*lines, *found.notes])
+
+
+def _refuse_writer(run: Path) -> None:
+    """A student that writes has all its forms in one bundle."""
+    from potstill.recipe.run import RESULT
+
+    result = run / RESULT
+    if result.exists() and json.loads(result.read_bytes()).get("kind") == "generative":
+        raise ConfigurationError(
+            f"the bundle of {run} holds every form of its student already: model.gguf and model.safetensors. "
+            "For another rounding run `potstill distill` with --set gguf=q4_0 and another --out."
+        )

@@ -24,9 +24,12 @@ COMMANDS = {
     "predict": "predict with a bundle",
     "listen": "answer what is said in a file or into a microphone",
     "report": "write the report of a run again, in another language",
-    "export": "write the bundle of a run in another precision",
+    "export": "write the student of a run for another runtime, as a page or as a small app",
     "store": "list, verify and clean the kept answers of teachers",
     "runs": "list runs",
+    "fleet": "sign releases, roll them out to devices and see how they do",
+    "refresh": "learn from what devices sent back, and publish to the first ring",
+    "device": "take, watch and run the releases of a fleet",
     "serve": "OpenAI's distillation API on this machine",
 }
 USAGE_ERROR, INTERRUPTED = 2, 130

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from potstill.cli.generate import predict_text
 from potstill.cli.output import Result, label_text
 from potstill.errors import DataError
 from potstill.runtime import Model, Prediction, load
+from potstill.runtime.generating import is_generative
 
 BLOCK = 256
 
@@ -24,12 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="-",
         help="a text, a file (one text a line, CSV, JSONL), a picture, a sound, a folder of them, or - for stdin",
     )
-    parser.add_argument("--text", default="", help="column of the text in a CSV or JSONL file")
+    parser.add_argument("--text", default="", help="column of the text or prompt in a CSV or JSONL file")
     parser.add_argument("--threads", type=int, default=1, help="threads that one prediction may use")
 
 
 def main(args: argparse.Namespace) -> Result:
     """Predicts one text, or every row of a file."""
+    if is_generative(args.bundle):
+        return predict_text(args.bundle, args.input, column=args.text, threads=args.threads)
     model = load(args.bundle, threads=args.threads)
     path = Path(args.input)
     if model.modality != "text":

@@ -20,7 +20,7 @@ from potstill.evaluation.metrics import (
     reliability,
 )
 from potstill.evaluation.out_of_scope import choose_threshold, judge_scope
-from potstill.evaluation.significance import bootstrap_means, gap_closed_interval, interval, mcnemar
+from potstill.evaluation.significance import bootstrap_balanced, bootstrap_means, gap_closed_interval, interval, mcnemar
 from potstill.types import FloatArray, IntArray, LabelSchema
 
 Step = tuple[str, str, str]
@@ -51,10 +51,13 @@ def assess(
     said = {c.name: answers(c.test_logits[inside], schema) for c in contenders}
     right = {name: is_right(answer, labels) for name, answer in said.items()}
     means = bootstrap_means(right, seed=seed)
-    scores = tuple(_score(c, dev_labels, test_labels, schema, said, interval(means[c.name])) for c in contenders)
-    comparisons = tuple(_compare(c.name, right, means) for c in contenders if c.name != "student")
-    gap, gap_ci = _gap_closed(right, means)
+    balanced = _balanced(right, labels, schema, seed)
+    scores = tuple(_score(c, dev_labels, test_labels, schema, said, means, balanced) for c in contenders)
     by_name = {score.name: score for score in scores}
+    comparisons = tuple(
+        _compare(by_name["student"], by_name[c.name], right, means, balanced) for c in contenders if c.name != "student"
+    )
+    gap, gap_ci = _gap_closed(right, means)
     calibrated = {
         c.name: confidence(probabilities(c.test_logits[inside], schema, by_name[c.name].temperatures), schema)
         for c in contenders
@@ -85,7 +88,8 @@ def _score(
     test_labels: IntArray,
     schema: LabelSchema,
     said: dict[str, IntArray],
-    accuracy_ci: Interval,
+    means: dict[str, FloatArray],
+    balanced: dict[str, FloatArray],
 ) -> Scores:
     inside = (test_labels >= 0).any(1)
     labels, logits = test_labels[inside], contender.test_logits[inside]
@@ -100,8 +104,9 @@ def _score(
         name=contender.name,
         title=contender.title,
         accuracy=float(is_right(said[contender.name], labels).mean()),
-        accuracy_ci=accuracy_ci,
+        accuracy_ci=interval(means[contender.name]),
         balanced_accuracy=balanced_accuracy(classes),
+        balanced_accuracy_ci=interval(balanced[contender.name]) if balanced else None,
         macro_f1=macro_f1(classes),
         nll=nll(logits, labels, schema, temperatures),
         nll_raw=nll(logits, labels, schema),
@@ -127,12 +132,27 @@ def agreement(answers_NL: IntArray, others_NL: IntArray) -> float:
     return float((answers_NL == others_NL).all(1).mean())
 
 
-def _compare(other: str, right: dict[str, IntArray], means: dict[str, FloatArray]) -> Comparison:
-    only_student, only_other, p_value = mcnemar(right["student"], right[other])
+def _balanced(right: dict[str, IntArray], labels_NL: IntArray, schema: LabelSchema, seed: int) -> dict[str, FloatArray]:
+    """Resampled balanced accuracies; nothing where a row belongs to several classes and so to no one stratum."""
+    if len(schema.fields) > 1 or schema.fields[0].multi:
+        return {}
+    return bootstrap_balanced(right, labels_NL[:, 0], seed=seed)
+
+
+def _compare(
+    student: Scores,
+    other: Scores,
+    right: dict[str, IntArray],
+    means: dict[str, FloatArray],
+    balanced: dict[str, FloatArray],
+) -> Comparison:
+    only_student, only_other, p_value = mcnemar(right["student"], right[other.name])
     return Comparison(
-        other=other,
-        difference=float(right["student"].mean() - right[other].mean()),
-        difference_ci=interval(means["student"] - means[other]),
+        other=other.name,
+        difference=float(right["student"].mean() - right[other.name].mean()),
+        difference_ci=interval(means["student"] - means[other.name]),
+        balanced_difference=student.balanced_accuracy - other.balanced_accuracy if balanced else None,
+        balanced_difference_ci=interval(balanced["student"] - balanced[other.name]) if balanced else None,
         p_value=p_value,
         only_student_right=only_student,
         only_other_right=only_other,

@@ -113,6 +113,7 @@ class Scores:
         accuracy: share of rows with every field right.
         accuracy_ci: bootstrap interval.
         balanced_accuracy: mean recall over the classes of all fields.
+        balanced_accuracy_ci: bootstrap interval; None where a row has several labels.
         macro_f1: mean F1 over the classes of all fields.
         nll: nats a row after temperature, fields summed.
         nll_raw: before temperature.
@@ -131,6 +132,7 @@ class Scores:
     accuracy: float
     accuracy_ci: Interval
     balanced_accuracy: float
+    balanced_accuracy_ci: Interval | None
     macro_f1: float
     nll: float
     nll_raw: float
@@ -161,6 +163,8 @@ class Comparison:
         p_value: exact McNemar test, two-sided.
         only_student_right: rows.
         only_other_right: rows.
+        balanced_difference: the difference of balanced accuracies; None where a row has several labels or none.
+        balanced_difference_ci: paired bootstrap interval.
     """
 
     other: str
@@ -169,6 +173,8 @@ class Comparison:
     p_value: float
     only_student_right: int
     only_other_right: int
+    balanced_difference: float | None = None
+    balanced_difference_ci: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,15 @@ def bootstrap_means(right: Mapping[str, IntArray], *, seed: int) -> dict[str, Fl
     return {name: means_RP[:, i] for i, name in enumerate(names)}
 
 
+def bootstrap_balanced(right: Mapping[str, IntArray], classes_N: IntArray, *, seed: int) -> dict[str, FloatArray]:
+    """Balanced accuracy of every contender on R resamples, drawn within each class so that each keeps its rows."""
+    parts = [
+        bootstrap_means({name: np.asarray(values)[classes_N == k] for name, values in right.items()}, seed=seed + i)
+        for i, k in enumerate(np.unique(classes_N))
+    ]
+    return {name: np.mean([part[name] for part in parts], axis=0) for name in right}
+
+
 def interval(samples_R: FloatArray) -> Interval:
     """The middle 95 % of the samples."""
     low, high = np.quantile(samples_R, [0.025, 0.975])

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from potstill.errors import IntegrityError
-from potstill.exporters.onnx import Precision, quantize, to_onnx
+from potstill.exporters.onnx import quantize, to_onnx
+from potstill.exporters.precisions import Precision
 from potstill.runtime import Model, load
 from potstill.runtime.bundle import write_bundle
 from potstill.runtime.manifest import Manifest, Threshold
@@ -94,7 +95,7 @@ def make_bundle(
         logits_NC = load(draft).logits(kept)
     if precision == "fp32":
         _check_parity(student, kept, logits_NC)
-    rows = [{"input": _probe(value), "logits": logits_NC[i].tolist()} for i, value in enumerate(kept)]
+    rows = [{"input": probe_value(value), "logits": logits_NC[i].tolist()} for i, value in enumerate(kept)]
     write_bundle(folder, replace(manifest, probes=rows), files)
     model = load(folder)
     model.self_test()
@@ -123,7 +124,8 @@ def _check_parity(student: Student, inputs: Sequence[Input], logits_NC: FloatArr
         )
 
 
-def _probe(value: Input) -> Any:
+def probe_value(value: Input) -> Any:
+    """An input as JSON values: a text as it is, an array as its bytes."""
     if isinstance(value, str):
         return value
     little = np.ascontiguousarray(value.astype(value.dtype.newbyteorder("<")))

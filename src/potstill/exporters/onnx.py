@@ -5,39 +5,31 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
-from torch import Tensor, nn
+from torch import Tensor
 
+from potstill.exporters.precisions import Precision
 from potstill.exporters.static_int8 import has_pictures, static_int8
+from potstill.exporters.target import LogitsOnly
 from potstill.students.base import Student, as_tensors
 from potstill.types import Input
 
-Precision = Literal["fp32", "int8_weights", "int8"]
 OPSET = 20
 MAX_BATCH = 4096
 # Smaller tensors (biases, norms) stay fp32: they weigh nothing and feel rounding most.
 SMALLEST_QUANTIZED = 1024
 NARROW = 32
-
-
-class _LogitsOnly(nn.Module):
-    def __init__(self, module: nn.Module, names: tuple[str, ...]) -> None:
-        super().__init__()
-        self.module = module
-        self.names = names
-
-    def forward(self, *arrays: Tensor) -> Tensor:
-        logits: Tensor = self.module(**dict(zip(self.names, arrays, strict=True))).logits
-        return logits
 
 
 def to_onnx(student: Student, example: Input, *, max_length: int) -> bytes:
@@ -51,12 +43,12 @@ def to_onnx(student: Student, example: Input, *, max_length: int) -> bytes:
     encoded = student.preprocessor.encode([example])
     batch = student.preprocessor.batch([encoded[0], encoded[0]])
     names = tuple(batch)
-    wrapped = _LogitsOnly(student.module, names).eval().cpu()
+    wrapped = LogitsOnly(student.module, names).eval().cpu()
     batch_axis = torch.export.Dim("batch", min=1, max=MAX_BATCH)
     length_axis = torch.export.Dim("length", min=1, max=max(2, max_length))
     shapes = tuple({0: batch_axis, 1: length_axis} if a.ndim == 2 else {0: batch_axis} for a in batch.values())
     arrays = tuple(_longer(tensor, max_length) for tensor in as_tensors(batch).values())
-    with _quiet():
+    with quiet():
         program: Any = torch.onnx.export(
             wrapped,
             arrays,
@@ -126,7 +118,7 @@ def quantize(model_bytes: bytes, precision: Precision, calibration: Sequence[dic
 def _dynamic_int8(model_bytes: bytes) -> bytes:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         source.write_bytes(model_bytes)
         quantize_dynamic(
@@ -169,8 +161,11 @@ def _channel_axis(model: ModelProto, name: str, shape: tuple[int, ...]) -> int:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Exporters talk of what a user can't change; warnings of ours still reach the tests through other calls."""
+def quiet() -> Iterator[None]:
+    """Exporters talk of what a user can't change; warnings of ours still reach the tests through other calls.
+
+    Some of them write past Python, so the process's own streams are turned away too.
+    """
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -178,9 +173,32 @@ def _quiet() -> Iterator[None]:
     root_level = root.level
     root.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+            _streams_away(),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:
         logger.setLevel(level)
         root.setLevel(root_level)
+
+
+@contextlib.contextmanager
+def _streams_away() -> Iterator[None]:
+    """File descriptors 1 and 2 lead nowhere; what was said before comes out first."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
+        yield
+    finally:
+        for stream, old in zip((1, 2), kept, strict=True):
+            os.dup2(old, stream)
+            os.close(old)
+        os.close(nowhere)

@@ -156,8 +156,14 @@ def run_trial(
         "seed": seed,
         "stop_after": stop_after,
     }
+    # A linear model counts n-grams and has no parent among networks.
+    parent = ground.context.parent if builder.kind != "linear" else None
+    if parent is not None:
+        ingredients["parent"] = parent.digest
     folder = stage(ground.run_folder, name, ingredients).folder
     student = builder.build(ground.context, dropout=trial.dropout)
+    if parent is not None:
+        parent.give(student.module)
     task = _task(student, trial, lesson, ground, seed)
     plan = replace(_plan(trial, builder, ground, seed), stop_after=stop_after)
     ground.progress.stage(f"{name}: {trial.name}", stop_after or plan.num_steps)
@@ -167,6 +173,8 @@ def run_trial(
         state = train(task, plan, folder=folder, progress=ground.progress, device=ground.device)
     except DivergedError as diverged:
         error = str(diverged)
+    if parent is not None:
+        parent.keep_grid(student.module)
     return _judged(trial, student, state, task, ground, error)
 
 

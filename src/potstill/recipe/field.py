@@ -10,16 +10,22 @@ from typing import Any
 import numpy as np
 
 from potstill.data import Rows
+from potstill.errors import ConfigurationError
 from potstill.files import digest
 from potstill.recipe.contest import Ground, Lesson, TrialResult, hold_contest, run_trial
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.teaching import Teaching
 from potstill.recipe.trials import control_trials, count_steps, defaults, student_trials, way_of
 from potstill.recipe.weighting import class_weights
-from potstill.students import Linear, StudentBuilder, StudentContext
+from potstill.students import StudentBuilder, StudentContext
+from potstill.students.linear import usual_linear
+from potstill.students.parent import read_parent
 from potstill.teachers import Encoder
 from potstill.training.device import Numerics
 from potstill.types import FloatArray, Input, Progress
+
+# Who goes on from a parent knows most already; large steps would forget it and move every weight.
+PARENT_RATE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +76,24 @@ class Field:
 
 
 def make_context(recipe: Recipe, teaching: Teaching, seed: int) -> StudentContext:
-    """What builders may use of these lessons."""
+    """What builders may use of these lessons.
+
+    Raises:
+        ConfigurationError: the parent answers with other classes.
+    """
+    parent = read_parent(Path(recipe.parent)) if recipe.parent else None
+    if parent is not None and parent.schema != teaching.schema:
+        raise ConfigurationError(
+            f"the parent {recipe.parent} answers with other classes than these rows have, so its head means something "
+            "else. Distil without --parent; its first delta is then as large as a release."
+        )
     return StudentContext(
         schema=teaching.schema,
         transfer_inputs=teaching.student.inputs,
         encoder=recipe.teacher.pretrained() if isinstance(recipe.teacher, Encoder) else None,
         seed=seed,
         sample_rate=teaching.sample_rate,
+        parent=parent,
     )
 
 
@@ -114,7 +131,7 @@ def train_field(
         "control": ("control", builder, for_control, teaching.control),
     }
     if controls.baseline and isinstance(teaching.control.inputs[0], str):
-        linear = Linear()
+        linear = usual_linear(teaching.control.inputs)
         contests["baseline"] = (
             "hashed n-grams, linear",
             linear,
@@ -183,7 +200,7 @@ def trial_lists(recipe: Recipe, teaching: Teaching, builder: StudentBuilder) -> 
         num_labelled=num_labelled,
         num_unlabelled=num_rows - num_labelled,
         is_text=isinstance(teaching.control.inputs[0], str),
-        rate_factor=way_of(builder.kind).rate_factor,
+        rate_factor=way_of(builder.kind).rate_factor * (PARENT_RATE if recipe.parent else 1.0),
     )
     num_steps = count_steps(recipe.training, base.num_epochs, num_rows)
     return student_trials(recipe.training, base, num_steps), control_trials(

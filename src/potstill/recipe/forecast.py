@@ -10,21 +10,32 @@ from potstill.data.rows import Rows, row_digest
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.teaching import USUAL_VIEWS
 from potstill.recipe.trials import count_steps, defaults
+from potstill.teachers import Ensemble, TeacherSpec
 from potstill.types import Input
 
 # Rows and steps per second of one thread, from the times that `python -m benchmarks.text banking-few` and `korean`
 # print beside their stages; `huggingface` is a third of the encoder's, for the larger models that people bring.
 # Pictures of 32 x 32 and sounds of a second likewise, from `python -m benchmarks.pictures` and `voice`; larger pictures
 # cost more in a teacher that keeps their size.
-TRAINED_ROWS_PER_S = {"encoder": 115.0, "scratch": 1300.0, "network": 190.0, "module": 300.0}
+TRAINED_ROWS_PER_S = {"encoder": 115.0, "scratch": 1300.0, "ngrams": 1200.0, "network": 190.0, "module": 300.0}
 ANSWERED_ROWS_PER_S = {
     "encoder": 370.0,
     "scratch": 5500.0,
+    "ngrams": 5000.0,
     "huggingface": 120.0,
     "network": 600.0,
     "module": 550.0,
     "probe": 300.0,
     "onnx": 300.0,
+}
+# Passes over the labelled rows: rows in all, the least and the most passes. N-grams are fitted, not trained.
+EPOCHS = {
+    "encoder": (40_000, 2, 15),
+    "scratch": (600_000, 5, 40),
+    "ngrams": (0, 1, 1),
+    "network": (600_000, 10, 60),
+    "sounds": (40_000, 10, 60),
+    "module": (0, 0, 0),
 }
 STUDENT_STEPS_PER_S = {"text": 75.0, "image": 22.0, "audio": 11.0}
 EXPORT_S = 30.0
@@ -90,7 +101,7 @@ def forecast(recipe: Recipe) -> Forecast:
     num_views = 1
     if data.options.modality != "text" and getattr(recipe.teacher, "sees_views", True):
         num_views = recipe.training.num_views or USUAL_VIEWS
-    teacher = _teacher_seconds(recipe, data.train, num_views * len(inputs))
+    teacher = _teacher_seconds(recipe, recipe.teacher, data.train, num_views * len(inputs))
     is_encoder = recipe.teacher.kind == "encoder"
     parameters = ENCODER_PARAMETERS * BYTES_PER_PARAMETER if is_encoder else 0
     return Forecast(
@@ -114,15 +125,16 @@ def _calls(recipe: Recipe, data: Data, inputs: list[Input]) -> dict[str, Any]:
     return {f"teacher_{name}": found[name] for name in ("calls", "tokens", "cost")}
 
 
-def _teacher_seconds(recipe: Recipe, train: Rows, num_inputs: int) -> float:
-    kind = recipe.teacher.kind
-    num_folds = getattr(recipe.teacher, "num_folds", 1)
+def _teacher_seconds(recipe: Recipe, teacher: TeacherSpec, train: Rows, num_inputs: int) -> float:
+    if isinstance(teacher, Ensemble):
+        return sum(_teacher_seconds(recipe, member, train, num_inputs) for member in teacher.members)
+    kind = teacher.kind
+    num_folds = getattr(teacher, "num_folds", 1)
     seconds = num_folds * num_inputs / ANSWERED_ROWS_PER_S[kind] if kind in ANSWERED_ROWS_PER_S else 0.0
     if kind in TRAINED_ROWS_PER_S:
         is_sound = kind == "network" and recipe.data.modality == "audio"
-        scale = {"encoder": 40_000, "scratch": 600_000, "network": 40_000 if is_sound else 600_000, "module": 0}[kind]
-        low, high = {"encoder": (2, 15), "scratch": (5, 40), "network": (10, 60), "module": (0, 0)}[kind]
-        wished = getattr(recipe.teacher, "num_epochs", None)
+        scale, low, high = EPOCHS["sounds" if is_sound else kind]
+        wished = getattr(teacher, "num_epochs", None)
         num_epochs = wished or min(max(round(scale / max(len(train), 1)), low), high)
         seconds += num_folds * num_epochs * len(train) / TRAINED_ROWS_PER_S[kind]
     return seconds

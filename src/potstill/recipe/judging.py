@@ -9,6 +9,7 @@ from pathlib import Path
 from potstill.evaluation.assess import assess
 from potstill.evaluation.assessment import Assessment, Contender
 from potstill.exporters.bundle import NUM_CALIBRATION, trace
+from potstill.exporters.source import keep_source
 from potstill.recipe.field import Field, Trained
 from potstill.recipe.precision import Trying, compare_precisions
 from potstill.recipe.shipping import Shipped, as_contender, calibrated, from_trial, measure, ship
@@ -73,6 +74,7 @@ def judge(
     precision, precisions = compare_precisions(
         network, trace(network, probes[0]), facts, compared, folder / "student", wish=wish
     )
+    keep_source(folder / "student", network, probes)
     title = f"{network.num_parameters:,} parameters, {precision}"
     model = load(folder / "student" / precision)
     shipped = [

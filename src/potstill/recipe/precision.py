@@ -11,7 +11,7 @@ import numpy as np
 from potstill.evaluation.assess import agreement, mean_kl
 from potstill.evaluation.metrics import accuracy, answers
 from potstill.exporters.bundle import PRECISIONS, BundleFacts, make_bundle
-from potstill.exporters.onnx import Precision
+from potstill.exporters.precisions import Precision
 from potstill.recipe.measure import measure_models
 from potstill.report.content import PrecisionFact
 from potstill.runtime.bundle import size_of

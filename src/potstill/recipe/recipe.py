@@ -89,6 +89,7 @@ class Recipe:
         controls: contenders beside the student.
         gates: what must hold.
         export: the bundle's form.
+        parent: bundle, or folder of a run, that the student and the control go on from; empty starts anew.
         num_seeds: student and control are trained with that many seeds, as pairs; the first one ships.
         seed: of everything random.
     """
@@ -101,12 +102,17 @@ class Recipe:
     controls: Controls = field(default_factory=Controls)
     gates: Gates = field(default_factory=Gates)
     export: Export = field(default_factory=Export)
+    parent: str = ""
     num_seeds: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.num_seeds < 1:
             raise ConfigurationError(f"num_seeds is {self.num_seeds}; it must be at least 1")
+        if self.parent and (self.budget != Budget() or self.num_seeds != 1):
+            raise ConfigurationError(
+                "a parent decides the student's size and start, so it takes no budget and one seed"
+            )
         if self.data.modality != "text" and self.teacher == Encoder():
             # Nobody asked for it by name: an encoder reads text alone.
             object.__setattr__(self, "teacher", usual_teacher(self.data.modality))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from potstill.evaluation.assessment import Assessment, Comparison, Latency, Scores
+from potstill.evaluation.assessment import Assessment, Comparison, Interval, Latency, Scores
 
 SCHEMA_VERSION = 1
 
@@ -19,9 +19,11 @@ def result_line(assessment: Assessment) -> dict[str, Any]:
         "num_test": assessment.num_test,
         "verdict": assessment.verdict,
         "gap_closed": _number(assessment.gap_closed),
-        "gap_closed_ci": list(assessment.gap_closed_ci) if assessment.gap_closed_ci else None,
+        "gap_closed_ci": _ends(assessment.gap_closed_ci),
         "difference": control.difference,
         "difference_ci": list(control.difference_ci),
+        "balanced_difference": _number(control.balanced_difference),
+        "balanced_difference_ci": _ends(control.balanced_difference_ci),
         "p_value": control.p_value,
         "agreement": assessment.score("student").agreement,
         "baseline_wins": assessment.baseline_wins,
@@ -40,6 +42,7 @@ def _scores(scores: Scores) -> dict[str, Any]:
         "accuracy": scores.accuracy,
         "accuracy_ci": list(scores.accuracy_ci),
         "balanced_accuracy": _number(scores.balanced_accuracy),
+        "balanced_accuracy_ci": _ends(scores.balanced_accuracy_ci),
         "macro_f1": _number(scores.macro_f1),
         "nll": _number(scores.nll),
         "ece": _number(scores.ece),
@@ -70,8 +73,14 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
     return {
         "difference": comparison.difference,
         "difference_ci": list(comparison.difference_ci),
+        "balanced_difference": _number(comparison.balanced_difference),
+        "balanced_difference_ci": _ends(comparison.balanced_difference_ci),
         "p_value": comparison.p_value,
     }
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return list(interval) if interval else None
 
 
 def _number(value: float | None) -> float | None:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from potstill.data import Data, load_data
-from potstill.errors import ConfigurationError, GateError, IntegrityError
-from potstill.files import canonical_json, locked, write_atomic
+from potstill.errors import GateError, IntegrityError
+from potstill.files import canonical_json, write_atomic
 from potstill.recipe.choice import choose_student
 from potstill.recipe.contest import Ground
 from potstill.recipe.environment import environment
@@ -24,6 +23,7 @@ from potstill.recipe.field import Reference, make_context, make_ground, refit_fi
 from potstill.recipe.judging import judge
 from potstill.recipe.recipe import Gates, Recipe
 from potstill.recipe.result import result_line
+from potstill.recipe.run_folder import RECIPE, alone, claim
 from potstill.recipe.seeds import train_pairs
 from potstill.recipe.shipping import rebundle
 from potstill.recipe.teaching import Teaching, teach
@@ -31,11 +31,12 @@ from potstill.recipe.telling import Told, make_content
 from potstill.report import sentence, write_report
 from potstill.runtime import Model, load
 from potstill.signals import Store, default_root
+from potstill.students.parent import Parent
 from potstill.teachers.fit import settled_numerics
 from potstill.training.device import choose_device
 from potstill.types import Progress, Silent
 
-RESULT, RECIPE, BUNDLE, REPORT = "result.json", "recipe.json", "bundle", "report"
+RESULT, BUNDLE, REPORT = "result.json", "bundle", "report"
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,8 @@ def run(
     """
     progress = progress or Silent()
     out.mkdir(parents=True, exist_ok=True)
-    with _alone(out):
-        _claim(out, recipe)
+    with alone(out):
+        claim(out, recipe)
         carry = hasattr(recipe.teacher, "columns")
         progress.stage("data")
         data = load_data(recipe.data, tables=tables, seed=recipe.seed, carry_columns=carry)
@@ -109,33 +110,8 @@ def run(
             where = _Where(Store(store or default_root()), choose_device(device), progress)
             command = command or shlex.join(["potstill", "distill", str(out / RECIPE)])
             done = _work(recipe, out, data, where, reference, language, command)
-        _check_gates(recipe.gates, done)
+        check_gates(recipe.gates, done)
         return Run(out, done)
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """One process a run folder; the lock dies with it."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(out / ".lock", wait=False))
-        except BlockingIOError:
-            raise ConfigurationError(
-                f"another process works in {out}. Wait for it, or give another folder with --out."
-            ) from None
-        yield
-
-
-def _claim(out: Path, recipe: Recipe) -> None:
-    """Writes the recipe into a new folder; refuses the folder of another one."""
-    path = out / RECIPE
-    wanted = canonical_json(recipe.to_json())
-    if path.exists() and path.read_bytes() != wanted:
-        raise ConfigurationError(
-            f"{out} holds the run of another recipe. Results of two recipes in one folder would be mixed up. Give "
-            "another folder with --out, or remove that one."
-        )
-    write_atomic(path, wanted)
 
 
 def _finished(out: Path, recipe: Recipe, data: Data) -> dict[str, Any] | None:
@@ -151,7 +127,8 @@ def _finished(out: Path, recipe: Recipe, data: Data) -> dict[str, Any] | None:
     return done if same and (out / BUNDLE / "manifest.json").exists() else None
 
 
-def _check_gates(gates: Gates, result: Mapping[str, Any]) -> None:
+def check_gates(gates: Gates, result: Mapping[str, Any]) -> None:
+    """Raises GateError when the student missed what must hold."""
     missed = []
     accuracy = result["student"]["accuracy"]
     if gates.accuracy is not None and accuracy < gates.accuracy:
@@ -195,7 +172,7 @@ def _work(
         last,
         out / "contenders",
         teacher_title=title,
-        wish=recipe.export.precision,
+        wish=_wish(recipe, context.parent),
         licenses=licenses,
         seed=recipe.seed,
         progress=progress,
@@ -225,6 +202,13 @@ def _work(
     }
     write_atomic(out / RESULT, canonical_json(result))
     return result
+
+
+def _wish(recipe: Recipe, parent: Parent | None) -> Any:
+    """A child ships in its parent's precision, else no byte of it would be like the parent's."""
+    if parent is None or recipe.export.precision != "auto":
+        return recipe.export.precision
+    return parent.precision
 
 
 @dataclass(frozen=True)

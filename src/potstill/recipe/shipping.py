@@ -15,7 +15,7 @@ from potstill.evaluation.calibration import fit_temperatures
 from potstill.evaluation.memory import peak_memory_bytes
 from potstill.evaluation.out_of_scope import choose_threshold
 from potstill.exporters.bundle import BundleFacts, make_bundle, trace
-from potstill.exporters.onnx import Precision
+from potstill.exporters.precisions import Precision
 from potstill.recipe.field import Trained
 from potstill.recipe.measure import measure_models
 from potstill.runtime import Model, load

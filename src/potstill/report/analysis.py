@@ -13,6 +13,8 @@ from potstill.evaluation.assessment import Assessment
 from potstill.types import IntArray, LabelSchema
 
 GROUPS = ("teacher_only", "student_only", "both_wrong", "both_right")
+# Up to here accuracy and balanced accuracy say the same.
+EVEN_RATIO = 2
 SHOWN = {"teacher_only": 40, "student_only": 40, "both_wrong": 40, "both_right": 10}
 
 
@@ -118,6 +120,12 @@ def f1_changes(assessment: Assessment) -> list[tuple[str, float, float]]:
     pairs = zip(assessment.score("teacher").classes, assessment.score("student").classes, strict=True)
     found = [(f"{s.field}: {s.label}" if several else s.label, t.f1, s.f1) for t, s in pairs if s.num_rows]
     return sorted(found, key=lambda item: item[2] - item[1])
+
+
+def is_uneven(assessment: Assessment) -> bool:
+    """Whether the largest class has more than twice the test rows of the smallest."""
+    counts = [score.num_rows for score in assessment.score("student").classes if score.num_rows]
+    return max(counts) > EVEN_RATIO * min(counts)
 
 
 def ratios(assessment: Assessment) -> tuple[float, float] | None:

@@ -26,26 +26,21 @@ NUM_BARS = 12
 NUM_SOUNDS = 8
 
 
-def page(content: ReportContent, words: Words) -> str:
-    """The whole page."""
+# A page beside the report that runs the student, where somebody asked for it.
+TRY = "try.html"
+
+
+def page(content: ReportContent, words: Words, *, has_try: bool = False) -> str:
+    """The whole page; with `has_try` it links to `TRY`."""
     said = tables.verdict(content, words)
     title = words("title", title=content.title)
-    head = "".join(
-        [
-            '<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-            'img-src data:; media-src data:">',
-            tag("title", escape(title)),
-            f"<style>{STYLE}</style>",
-        ]
-    )
     kind = content.assessment.verdict.replace(" ", "-")
     top = tag(
         "header",
         tag("h1", escape(title)),
         tag("p", escape(said[0]), class_=f"verdict {kind}"),
         *map(paragraph, said[1:]),
+        tag("p", tag("a", escape(words("try_it")), href=TRY)) if has_try else "",
     )
     parts = [
         _caveats(content, words),
@@ -68,7 +63,20 @@ def page(content: ReportContent, words: Words) -> str:
         _titled("glossary", tables.glossary(words), words),
     ]
     body = tag("body", top, tag("main", *parts))
-    return f'<!doctype html><html lang="{words.language}">{tag("head", head)}{body}</html>\n'
+    return f'<!doctype html><html lang="{words.language}">{head_of(title)}{body}</html>\n'
+
+
+def head_of(title: str) -> str:
+    """The head of a page that loads nothing from anywhere."""
+    return tag(
+        "head",
+        '<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+        'img-src data:; media-src data:">',
+        tag("title", escape(title)),
+        f"<style>{STYLE}</style>",
+    )
 
 
 def _titled(key: str, found: tables.Table, words: Words) -> str:

@@ -164,6 +164,7 @@ def _scores(values: dict[str, Any]) -> Scores:
             **values,
             **plain,
             "accuracy_ci": (values["accuracy_ci"][0], values["accuracy_ci"][1]),
+            "balanced_accuracy_ci": _pair(values.get("balanced_accuracy_ci")),
             "temperatures": tuple(values["temperatures"]),
             "classes": tuple(ClassScore(**item) for item in values["classes"]),
             "reliability_raw": tuple(ReliabilityBin(**item) for item in values["reliability_raw"]),
@@ -177,7 +178,13 @@ def _scores(values: dict[str, Any]) -> Scores:
 
 def _comparison(values: dict[str, Any]) -> Comparison:
     ends = values["difference_ci"]
-    return Comparison(**{**values, "difference_ci": (ends[0], ends[1])})
+    return Comparison(
+        **{
+            **values,
+            "difference_ci": (ends[0], ends[1]),
+            "balanced_difference_ci": _pair(values.get("balanced_difference_ci")),
+        }
+    )
 
 
 def _pair(ends: list[float] | None) -> tuple[float, float] | None:

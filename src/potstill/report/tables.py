@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from potstill.report import figures
-from potstill.report.analysis import ratios, setting_names
+from potstill.report.analysis import is_uneven, ratios, setting_names
 from potstill.report.content import ReportContent
 from potstill.report.words import Words
 
@@ -30,6 +30,9 @@ def verdict(content: ReportContent, words: Words) -> list[str]:
             p=figures.probability(against.p_value),
         )
     ]
+    difference, ends = against.balanced_difference, against.balanced_difference_ci
+    if difference is not None and ends and is_uneven(assessment):
+        said.append(words("verdict_balanced", difference=figures.points(difference), ci=figures.interval(ends)))
     if assessment.gap_closed is not None and assessment.gap_closed_ci is not None:
         gap = figures.percent(assessment.gap_closed, 0)
         said.append(words("gap_closed", gap=gap, ci=figures.interval(assessment.gap_closed_ci)))

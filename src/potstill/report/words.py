@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from potstill.errors import ConfigurationError
-from potstill.report import words_en, words_ko
+from potstill.report import words_en, words_ko, written_en, written_ko
 from potstill.types import Finding
 
-LANGUAGES: dict[str, dict[str, str]] = {"en": words_en.WORDS, "ko": words_ko.WORDS}
+LANGUAGES: dict[str, dict[str, str]] = {
+    "en": {**words_en.WORDS, **written_en.WORDS},
+    "ko": {**words_ko.WORDS, **written_ko.WORDS},
+}
 # Particles by the last sound: after a consonant, after a vowel.
 _PARTICLES = {"은": ("은", "는"), "이": ("이", "가"), "을": ("을", "를"), "과": ("과", "와")}
 # How the Latin letters and digits that end on a consonant in Korean are read: L, M, N, R; 0, 1, 3, 6, 7, 8.

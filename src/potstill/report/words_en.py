@@ -25,6 +25,10 @@ WORDS = {
         "Harm: the student is right on {student} of {count} test rows, and its control without the teacher on "
         "{control}: {difference} points [{low}, {high}], McNemar p {p}. Ship the control, or change the teacher."
     ),
+    "verdict_balanced": (
+        "The test rows are unevenly spread over the classes. With every class counted alike the difference is "
+        "{difference} points {ci}."
+    ),
     "gap_closed": "Share of the gap between control and teacher that was closed: {gap} {ci}.",
     "gap_open": "Teacher and control are too close for a share of the gap to mean anything.",
     "baseline_wins": (
@@ -53,6 +57,7 @@ WORDS = {
     "provenance": "Where this comes from",
     "model_card": "Model card",
     "glossary": "Words",
+    "try_it": "Try the student here, in this browser",
     "likeness": "What the teacher passed on: which classes are alike",
     "likeness_note": (
         "A label names one class. The teacher also says what else a row looks like, and the student learns that, too."
@@ -150,6 +155,10 @@ WORDS = {
     "kind_unlabelled": "unlabelled",
     "no_label": "{source}: {count} rows have no label and count as unlabelled.",
     "classes_without_rows": "{count} classes of {field} have no training row left after the splits: {classes}.",
+    "labels_are_answers": (
+        "The recorded teacher is right on every test row, as where its answers are the labels: accuracy then means "
+        "agreement with the teacher, and nobody else has judged."
+    ),
     "unknown_test": "The teacher gave no usable answer to {count} test rows; they count as wrong.",
     "small_dev": "Dev has only {count} rows, so the choice of settings and the temperature are rough.",
     "refitted": (

@@ -26,6 +26,9 @@ WORDS = {
         "손해: 시험 데이터 {count}개 중 학생 모델은 {student}, 교사 없이 학습한 대조군은 {control}를 맞혔습니다. 차이는 "
         "{difference}점 [{low}, {high}], 맥니마 검정 p {p}입니다. 대조군을 배포하거나 교사 모델을 바꾸세요."
     ),
+    "verdict_balanced": (
+        "시험 데이터가 클래스마다 고르지 않습니다. 모든 클래스를 똑같이 치면 차이는 {difference}점 {ci}입니다."
+    ),
     "gap_closed": "대조군과 교사 모델의 격차 가운데 메운 비율: {gap} {ci}.",
     "gap_open": "교사 모델과 대조군의 차이가 너무 작아 격차의 비율은 의미가 없습니다.",
     "baseline_wins": (
@@ -53,6 +56,7 @@ WORDS = {
     "provenance": "출처",
     "model_card": "모델 카드",
     "glossary": "용어",
+    "try_it": "이 브라우저에서 학생 모델 써 보기",
     "likeness": "교사 모델이 전해 준 것: 서로 닮은 클래스",
     "likeness_note": (
         "정답 라벨은 클래스 하나만 알려 줍니다. 교사 모델은 그 행이 또 무엇과 닮았는지도 알려 주고, 학생 모델은 그것까지 배웁니다."
@@ -146,6 +150,7 @@ WORDS = {
     "kind_unlabelled": "라벨 없는",
     "no_label": "{source}: 라벨이 없는 {count}개 행을 라벨 없는 데이터로 다룹니다.",
     "classes_without_rows": "나눈 뒤 {field}의 클래스 {count}개에 학습 데이터가 남지 않았습니다: {classes}.",
+    "labels_are_answers": "기록된 교사 모델이 모든 시험 데이터에서 맞았습니다. 그 답이 곧 라벨이라면 정확도는 교사와의 일치를 뜻하고, 따로 판정한 사람은 없습니다.",
     "unknown_test": "교사 모델이 시험 데이터 {count}개에 쓸 수 있는 답을 주지 않아 틀린 것으로 셌습니다.",
     "small_dev": "개발 데이터가 {count}개뿐이라 설정 선택과 온도가 정밀하지 않습니다.",
     "refitted": (

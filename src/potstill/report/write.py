@@ -7,7 +7,7 @@ from pathlib import Path
 from potstill.files import write_atomic
 from potstill.report.content import ReportContent
 from potstill.report.markdown import markdown, model_card
-from potstill.report.page import page
+from potstill.report.page import TRY, page
 from potstill.report.storage import JSON, save_content
 from potstill.report.words import Words
 
@@ -26,7 +26,7 @@ def write_report(folder: Path, content: ReportContent, *, language: str = "en") 
     words = Words(language)
     save_content(folder, content)
     texts = {
-        "html": ("report.html", page(content, words)),
+        "html": ("report.html", page(content, words, has_try=(folder / TRY).exists())),
         "markdown": ("report.md", markdown(content, words)),
         "model_card": ("model_card.md", model_card(content, words)),
     }

@@ -12,11 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from potstill.files import canonical_json, digest, sync_folder, write_atomic
+from potstill.runtime.generating.manifest import GenerativeManifest
 from potstill.runtime.manifest import NAME, Manifest
 from potstill.runtime.safe_zip import check_name
 
 
-def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> str:
+def write_bundle(folder: Path, manifest: Manifest | GenerativeManifest, files: Mapping[str, bytes]) -> str:
     """Writes the files and a manifest that lists them; an old bundle there is replaced as a whole.
 
     Returns:

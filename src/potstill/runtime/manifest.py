@@ -13,6 +13,7 @@ from potstill.errors import BundleError, DataError
 from potstill.types import LabelSchema
 
 FORMAT = "potstill-bundle"
+GENERATIVE_FORMAT = "potstill-generative-bundle"
 FORMAT_VERSION = 1
 NAME = "manifest.json"
 MAX_MANIFEST_BYTES = 16 * 1024**2
@@ -87,6 +88,11 @@ def parse_manifest(content: bytes) -> Manifest:
         values = json.loads(content, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{NAME} is no valid JSON: {error}. Copy or download the bundle again.") from error
+    if isinstance(values, dict) and values.get("format") == GENERATIVE_FORMAT:
+        raise BundleError(
+            "the bundle's student writes texts and has no classes. Use `potstill predict`, or "
+            "potstill.runtime.generating.open_bundle."
+        )
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise BundleError(f"{NAME} doesn't say {FORMAT!r}, so this is no bundle of Potstill")
     if values.get("format_version") != FORMAT_VERSION:

@@ -67,6 +67,11 @@ class Model:
         """What the logits stand for."""
         return self.manifest.schema
 
+    @property
+    def preprocessor(self) -> Preprocessor:
+        """What turns inputs into the network's arrays."""
+        return self._preprocessor
+
     def logits(self, inputs: Sequence[Input]) -> FloatArray:
         """Returns float32 logits before calibration, N x C.
 
@@ -145,10 +150,7 @@ class Model:
         probes = self.manifest.probes
         if not probes:
             return
-        try:
-            inputs = [_probe_input(row["input"]) for row in probes]
-        except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(f"the manifest's probes are not in their form: {error!r}") from error
+        inputs = self.probe_inputs()
         expected = np.array([row["logits"] for row in probes], np.float64)
         difference = float(np.abs(self.logits(inputs) - expected).max())
         if not difference <= self.manifest.tolerance:
@@ -157,6 +159,17 @@ class Model:
                 f"{self.manifest.tolerance:.3g}. This onnxruntime computes something else than the one that wrote the "
                 "bundle: try another version of onnxruntime, or export the student again in fp32."
             )
+
+    def probe_inputs(self) -> list[Input]:
+        """The inputs whose logits the manifest promises.
+
+        Raises:
+            BundleError: they are not in their form.
+        """
+        try:
+            return [_probe_input(row["input"]) for row in self.manifest.probes]
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"the manifest's probes are not in their form: {error!r}") from error
 
     def _probabilities(self, logits_NC: FloatArray) -> FloatArray:
         result = np.empty(logits_NC.shape, np.float64)
@@ -205,7 +218,7 @@ def load(path: Path | str, *, threads: int = 1) -> Model:
 
     # Convolutions on pictures were given ranges for int8 and compute in it; elsewhere int8 is a way to store weights.
     computes_int8 = manifest.precision == "int8" and preprocessor.kind in ("pixels", "log_mel")
-    session = _session(files["model.onnx"], threads, computes_int8=computes_int8)
+    session = open_session(files["model.onnx"], threads, computes_int8=computes_int8)
     return Model(manifest, preprocessor, session, hashlib.sha256(files[NAME]).hexdigest())
 
 
@@ -223,7 +236,12 @@ def _preprocessor(manifest: Manifest, files: dict[str, bytes]) -> Preprocessor:
     return found
 
 
-def _session(model: bytes, threads: int, *, computes_int8: bool) -> InferenceSession:
+def open_session(model: bytes, threads: int, *, computes_int8: bool) -> InferenceSession:
+    """The network in onnxruntime, as bundles are run.
+
+    Raises:
+        BundleError: onnxruntime can't read it.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

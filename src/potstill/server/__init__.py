@@ -3,6 +3,8 @@
     settings, auth, errors, ids, pages, bodies    what all routes share
     endpoint, guard, app, serving                 from a socket to a handler
     routes/                                       one file a resource, each with its ENDPOINTS
+    chat, answerers, upstream/, models/           who answers a chat completion: teachers and students
+    completions, files, datasets                  what is kept, found and turned into training files
     database/                                     tables, numbered migrations, one writer with group commit
     blobs                                         large contents by their SHA-256
 
@@ -20,4 +22,8 @@ never changed. A column that comes later: a step whose `up` alters the table, an
 Rows are read with `await services.database.read(lambda connection: ...)` and written with `write`, which returns once
 they are on disk; `append` inserts rows of many requests in one statement. Threads use `read_now` and `write_now`. Lists
 are `read_page(...)`, `page.select(query, table.c.seq, after_seq)`, `page.page(rows)`; `seq` comes from `ids.next_seq`.
+
+A column that names a blob belongs into `files.NAMING`. A trained student becomes a model with `models.add_model` and a
+`models.Template`; another kind of answerer (a cascade, a generative student) gets a branch in
+`answerers.find_answerer`.
 """

@@ -179,5 +179,5 @@ def _holds(dialect: str, text: str) -> ColumnElement[bool]:
     else:
         for mark in (b"\\", b"%", b"_"):
             wanted = wanted.replace(mark, b"\\" + mark)
-        found = [column.op("LIKE")(literal(b"%" + wanted + b"%", LargeBinary)) for column in columns]
+        found = [column.bool_op("LIKE")(literal(b"%" + wanted + b"%", LargeBinary)) for column in columns]
     return found[0] | found[1]

@@ -35,7 +35,7 @@ def first_seq_of(created: int) -> int:
 def new_id(prefix: str, seq: int | None = None) -> str:
     """A name that can't be guessed; with `seq` it starts with the place, so that an index of names grows at its end."""
     head = "" if seq is None else base62(seq, 11)
-    return prefix + head + "".join(secrets.choice(ALPHABET) for _ in range(24 - len(head)))
+    return prefix + head + base62(int.from_bytes(secrets.token_bytes(20)), 24 - len(head))
 
 
 def base62(number: int, width: int) -> str:

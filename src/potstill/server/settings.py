@@ -62,6 +62,7 @@ class Settings:
         max_body_bytes: of a JSON request.
         max_file_bytes: of an uploaded file.
         teacher_timeout_s: without a byte from a teacher.
+        allow_python_graders: whether an eval's criterion may be Python code, which then runs here.
     """
 
     data: Path
@@ -73,6 +74,7 @@ class Settings:
     max_body_bytes: int = 64 << 20
     max_file_bytes: int = 512 << 20
     teacher_timeout_s: float = 600.0
+    allow_python_graders: bool = False
 
     def __post_init__(self) -> None:
         names = [teacher.name for teacher in self.teachers]

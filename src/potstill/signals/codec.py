@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
+from potstill.errors import StoreError
 from potstill.types import FloatArray, LabelSchema
 
 # Beyond this many classes only the largest logits are kept; the rest of the mass is spread evenly on reading.
 DENSE_LIMIT = 1000
 TOP_K = 64
 _LARGEST = 60_000.0
+
+
+class RowCodec(Protocol):
+    """How the store writes rows: one by one in journals, all together in shards."""
+
+    @property
+    def row_bytes(self) -> int | None:
+        """Bytes of one row, None where rows differ."""
+        ...
+
+    def head(self) -> dict[str, Any]:
+        """What a shard says of its rows."""
+        ...
+
+    def pack(self, rows: Sequence[bytes]) -> bytes:
+        """Rows of a shard."""
+        ...
+
+    def unpack(self, content: bytes, num_rows: int) -> Sequence[bytes]:
+        """The rows again.
+
+        Raises:
+            StoreError: these are not that many rows.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +64,20 @@ class Codec:
     def row_bytes(self) -> int:
         """Bytes of one row."""
         return 2 * self.num_logits if self.top_k == 0 else 6 * self.top_k + 2
+
+    def head(self) -> dict[str, Any]:
+        """Number of logits, and how many of them are kept."""
+        return {"num_logits": self.num_logits, "top_k": self.top_k}
+
+    def pack(self, rows: Sequence[bytes]) -> bytes:
+        """One after the other."""
+        return b"".join(rows)
+
+    def unpack(self, content: bytes, num_rows: int) -> Sequence[bytes]:
+        """Pieces of one size."""
+        if len(content) != num_rows * self.row_bytes:
+            raise StoreError(f"{num_rows} rows of {self.row_bytes} bytes were expected, and {len(content)} bytes came")
+        return [content[i : i + self.row_bytes] for i in range(0, len(content), self.row_bytes)]
 
     def encode(self, logits_NC: FloatArray) -> bytes:
         """Rows one after the other.

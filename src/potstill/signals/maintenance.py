@@ -10,7 +10,7 @@ from typing import Any
 
 from potstill.errors import StoreError
 from potstill.files import locked
-from potstill.signals.shard import read_shard
+from potstill.signals.shard import check_shard
 from potstill.signals.store import Entry, Store
 
 
@@ -20,7 +20,7 @@ def describe(entry: Entry) -> dict[str, Any]:
     return {
         "key": entry.key,
         "kind": str(identity.get("kind", "?")),
-        "num_rows": sum(len(read_shard(entry.folder / name, entry.key, entry.codec)[0]) for name in entry.shards()),
+        "num_rows": sum(len(check_shard(entry.folder / name, entry.key, entry.codec)[0]) for name in entry.shards()),
         "num_refused": len(entry.refused()),
         "size_bytes": sum(path.stat().st_size for path in entry.folder.iterdir()),
     }
@@ -35,7 +35,7 @@ def find_damage(entry: Entry) -> list[str]:
     messages = []
     for name in names:
         try:
-            read_shard(entry.folder / name, entry.key, entry.codec)
+            check_shard(entry.folder / name, entry.key, entry.codec)
         except StoreError as error:
             messages.append(str(error))
     return messages
@@ -98,7 +98,7 @@ def _size(folder: Path) -> int:
 
 def _is_whole(path: Path, entry: Entry) -> bool:
     try:
-        read_shard(path, entry.key, entry.codec)
+        check_shard(path, entry.key, entry.codec)
     except StoreError:
         return False
     return True

@@ -1,40 +1,54 @@
 """Files of the store: shards that are whole and sealed, and journals that are being written.
 
-A shard is a line of JSON (key, codec, number of rows), then the digests of the inputs, then their logits; its name is
-the SHA-256 of all of it. A journal is a run of records, each with its own checksum, so that whatever stood on disk when
-the power went can be told from what did not.
+A shard is a line of JSON (key, codec, number of rows), then the digests of the inputs, then their answers as the codec
+packs them; its name is the SHA-256 of all of it. A journal is a run of records, each with its own checksum, so that
+whatever stood on disk when the power went can be told from what did not.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from potstill.errors import StoreError
 from potstill.files import canonical_json, digest, write_atomic
-from potstill.signals.codec import Codec
+from potstill.signals.codec import Codec, RowCodec
 from potstill.types import FloatArray
 
 DIGEST_BYTES = 32
 _CHECK_BYTES = 4
+_LENGTH_BYTES = 4
 
 
-def write_shard(folder: Path, key: str, codec: Codec, rows: dict[bytes, bytes]) -> str:
-    """Writes the rows (input digest -> encoded logits) and returns the shard's name."""
-    head = canonical_json({"key": key, "num_logits": codec.num_logits, "top_k": codec.top_k, "num_rows": len(rows)})
+def write_shard(folder: Path, key: str, codec: RowCodec, rows: dict[bytes, bytes]) -> str:
+    """Writes the rows (input digest -> encoded answer) and returns the shard's name."""
     ordered = sorted(rows)
-    content = b"".join([head, b"\n", *ordered, *(rows[d] for d in ordered)])
+    packed = codec.pack([rows[d] for d in ordered])
+    content = b"".join([_head(key, codec, len(rows)), b"\n", *ordered, packed])
     name = f"{digest(content)}.shard"
     write_atomic(folder / name, content)
     return name
 
 
-def read_shard(path: Path, key: str, codec: Codec) -> tuple[list[bytes], FloatArray]:
-    """Input digests and logits.
+def read_shard(path: Path, key: str, codec: RowCodec) -> tuple[list[bytes], Sequence[bytes]]:
+    """Input digests and encoded answers.
+
+    Raises:
+        StoreError: missing, changed, cut off, or of another teacher.
+    """
+    digests, packed = check_shard(path, key, codec)
+    try:
+        return digests, codec.unpack(packed, len(digests))
+    except StoreError as error:
+        raise StoreError(f"{path}: {error}. {_REMEDY}") from error
+
+
+def check_shard(path: Path, key: str, codec: RowCodec) -> tuple[list[bytes], bytes]:
+    """Input digests and what is packed after them.
 
     Raises:
         StoreError: missing, changed, cut off, or of another teacher.
@@ -45,13 +59,12 @@ def read_shard(path: Path, key: str, codec: Codec) -> tuple[list[bytes], FloatAr
         raise StoreError(f"{path} is gone ({error.strerror}). {_REMEDY}") from error
     if f"{digest(content)}.shard" != path.name:
         raise StoreError(f"{path} is not what was written: its hash differs from its name. {_REMEDY}")
-    head, body = _split(content)
-    num_rows = int(head["num_rows"])
-    expected = {"key": key, "num_logits": codec.num_logits, "top_k": codec.top_k, "num_rows": num_rows}
-    if head != expected or len(body) != num_rows * (DIGEST_BYTES + codec.row_bytes):
+    head, _, body = content.partition(b"\n")
+    num_rows = int(json.loads(head)["num_rows"])
+    if head != _head(key, codec, num_rows) or len(body) < num_rows * DIGEST_BYTES:
         raise StoreError(f"{path} holds the answers of another teacher or other classes. {_REMEDY}")
     digests = [body[i * DIGEST_BYTES : (i + 1) * DIGEST_BYTES] for i in range(num_rows)]
-    return digests, codec.decode(body[num_rows * DIGEST_BYTES :])
+    return digests, body[num_rows * DIGEST_BYTES :]
 
 
 _REMEDY = (
@@ -60,28 +73,31 @@ _REMEDY = (
 )
 
 
-def _split(content: bytes) -> tuple[dict[str, Any], bytes]:
-    head, _, body = content.partition(b"\n")
-    return json.loads(head), body
+def _head(key: str, codec: RowCodec, num_rows: int) -> bytes:
+    return canonical_json({"key": key, **codec.head(), "num_rows": num_rows})
 
 
-def journal_record(input_digest: bytes, row: bytes) -> bytes:
-    """One answer as it is appended to a journal."""
-    body = input_digest + row
+def journal_record(codec: RowCodec, input_digest: bytes, row: bytes) -> bytes:
+    """One answer as it is appended to a journal; its length stands first where rows differ."""
+    length = b"" if codec.row_bytes is not None else len(row).to_bytes(_LENGTH_BYTES, "little")
+    body = length + input_digest + row
     return body + zlib.crc32(body).to_bytes(_CHECK_BYTES, "little")
 
 
-def read_journal(path: Path, codec: Codec) -> dict[bytes, bytes]:
+def read_journal(path: Path, codec: RowCodec) -> dict[bytes, bytes]:
     """The whole records at the start of a journal; what comes after a broken one was never promised to anybody."""
-    size = DIGEST_BYTES + codec.row_bytes + _CHECK_BYTES
     rows = {}
     content = path.read_bytes()
-    for start in range(0, len(content) - size + 1, size):
-        record = content[start : start + size]
-        body, check = record[:-_CHECK_BYTES], record[-_CHECK_BYTES:]
+    before = 0 if codec.row_bytes is not None else _LENGTH_BYTES
+    start = 0
+    while start + before < len(content):
+        num_bytes = codec.row_bytes or int.from_bytes(content[start : start + before], "little")
+        end = start + before + DIGEST_BYTES + num_bytes
+        body, check = content[start:end], content[end : end + _CHECK_BYTES]
         if zlib.crc32(body).to_bytes(_CHECK_BYTES, "little") != check:
             break
-        rows[body[:DIGEST_BYTES]] = body[DIGEST_BYTES:]
+        rows[body[before : before + DIGEST_BYTES]] = body[before + DIGEST_BYTES :]
+        start = end + _CHECK_BYTES
     return rows
 
 

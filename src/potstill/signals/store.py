@@ -27,8 +27,10 @@ from typing import IO, Any
 
 from potstill.errors import StoreError
 from potstill.files import canonical_json, digest, locked, write_atomic
-from potstill.signals.codec import Codec
+from potstill.signals.codec import Codec, RowCodec
 from potstill.signals.shard import decode_rows, journal_record, read_journal, read_shard, write_shard
+from potstill.signals.tokens.codec import TokenCodec
+from potstill.signals.tokens.format import TokenFormat
 from potstill.types import Answers, FloatArray, LabelSchema
 
 FORMAT_VERSION = 1
@@ -53,7 +55,7 @@ class Entry:
 
     folder: Path
     key: str
-    codec: Codec
+    codec: RowCodec
 
     def read(self) -> dict[bytes, FloatArray]:
         """Input digest -> logits, of all shards and journals.
@@ -61,16 +63,25 @@ class Entry:
         Raises:
             StoreError: a shard is damaged; the message names it.
         """
-        answers: dict[bytes, FloatArray] = {}
+        assert isinstance(self.codec, Codec), "an entry of token signals is read record by record"
+        return decode_rows(self.rows(), self.codec)
+
+    def rows(self) -> dict[bytes, bytes]:
+        """Input digest -> answer as the codec writes it, of all shards and journals.
+
+        Raises:
+            StoreError: a shard is damaged; the message names it.
+        """
+        answers: dict[bytes, bytes] = {}
         for path in sorted(self.folder.glob("*.journal")):
             # A writer may seal its journal while it is read here; the shard is read below.
             try:
-                answers.update(decode_rows(read_journal(path, self.codec), self.codec))
+                answers.update(read_journal(path, self.codec))
             except FileNotFoundError:
                 continue
         for name in self.shards():
-            digests, logits = read_shard(self.folder / name, self.key, self.codec)
-            answers.update(zip(digests, logits, strict=True))
+            digests, rows = read_shard(self.folder / name, self.key, self.codec)
+            answers.update(zip(digests, rows, strict=True))
         return answers
 
     def refused(self) -> dict[bytes, str]:
@@ -154,14 +165,20 @@ class Writer:
     def keep(self, digests: Sequence[bytes], answers: Answers) -> None:
         """Appends the usable ones of these answers; `digests` are those of all inputs that were asked about."""
         codec = self.entry.codec
-        records = []
-        for i, position in enumerate(answers.positions):
-            if int(position) not in answers.refused:
-                records.append(journal_record(digests[position], codec.encode(answers.logits[i : i + 1])))
-        self.file.write(b"".join(records))
+        assert isinstance(codec, Codec), "an entry of token signals keeps rows"
+        rows = {
+            digests[position]: codec.encode(answers.logits[i : i + 1])
+            for i, position in enumerate(answers.positions)
+            if int(position) not in answers.refused
+        }
+        self.keep_rows(rows, {digests[position]: reason for position, reason in answers.refused.items()})
+
+    def keep_rows(self, rows: Mapping[bytes, bytes], refused: Mapping[bytes, str]) -> None:
+        """Appends encoded answers (input digest -> row), and why others can't be used."""
+        self.file.write(b"".join(journal_record(self.entry.codec, key, row) for key, row in rows.items()))
         os.fsync(self.file.fileno())
-        if answers.refused:
-            self._refuse({digests[position]: reason for position, reason in answers.refused.items()})
+        if refused:
+            self._refuse(refused)
 
     def _refuse(self, reasons: Mapping[bytes, str]) -> None:
         lines = [canonical_json({"input": d.hex(), "reason": reason}) + b"\n" for d, reason in reasons.items()]
@@ -189,9 +206,21 @@ class Store:
             identity: everything that could change an answer, see `Teacher.identity`.
             schema: what its logits stand for.
         """
-        content = {"version": FORMAT_VERSION, "identity": dict(identity), "schema": schema.to_json()}
+        return self._entry({"identity": dict(identity), "schema": schema.to_json()})
+
+    def token_entry(self, identity: Mapping[str, Any], form: TokenFormat) -> Entry:
+        """The entry of a teacher that answers token by token; made when it is new.
+
+        Args:
+            identity: everything that could change an answer, see `Teacher.identity`.
+            form: kind of signal, tokenizer, template and vocabulary.
+        """
+        return self._entry({"identity": dict(identity), "tokens": form.to_json()})
+
+    def _entry(self, content: dict[str, Any]) -> Entry:
+        content["version"] = FORMAT_VERSION
         key = digest(content)
-        found = Entry(self.root / key[:32], key, Codec.of(schema))
+        found = Entry(self.root / key[:32], key, _codec_of(content))
         found.folder.mkdir(parents=True, exist_ok=True)
         if not (found.folder / "key.json").exists():
             write_atomic(found.folder / "key.json", canonical_json(content))
@@ -207,12 +236,18 @@ class Store:
         for path in sorted(self.root.glob("*/key.json")):
             try:
                 content = json.loads(path.read_bytes())
-                schema = LabelSchema.from_json(content["schema"])
+                codec = _codec_of(content)
             except (ValueError, KeyError, TypeError) as error:
                 raise StoreError(
                     f"{path} can't be read: remove the folder {path.parent}; its rows are asked again"
                 ) from error
             if digest(content)[:32] != path.parent.name:
                 raise StoreError(f"{path} is not what was written: remove the folder {path.parent}")
-            found.append(Entry(path.parent, digest(content), Codec.of(schema)))
+            found.append(Entry(path.parent, digest(content), codec))
         return found
+
+
+def _codec_of(content: Mapping[str, Any]) -> RowCodec:
+    if "tokens" in content:
+        return TokenCodec(TokenFormat.from_json(content["tokens"]))
+    return Codec.of(LabelSchema.from_json(content["schema"]))

@@ -14,6 +14,7 @@ from potstill.runtime.preprocess import Preprocessor
 from potstill.types import FloatArray, Input, LabelSchema
 
 if TYPE_CHECKING:
+    from potstill.students.parent import Parent
     from potstill.students.wordpiece import PretrainedEncoder
 
 
@@ -42,6 +43,7 @@ class StudentContext:
             and control share. None for data without one.
         seed: of the initial weights.
         sample_rate: of the inputs where they are sounds, in Hz.
+        parent: a deployed student that this one goes on from; None starts anew.
     """
 
     schema: LabelSchema
@@ -49,6 +51,7 @@ class StudentContext:
     encoder: PretrainedEncoder | None
     seed: int
     sample_rate: int = 16_000
+    parent: Parent | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

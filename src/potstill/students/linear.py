@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, final
 
 import numpy as np
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from potstill.errors import ConfigurationError
 from potstill.runtime.preprocess import HashedNgrams
 from potstill.students.base import Student, StudentContext, StudentOutput
+from potstill.students.tokenizer import is_dense
+from potstill.types import Input
 
 
 class LinearNgrams(nn.Module):
@@ -41,12 +44,16 @@ class Linear:
         num_buckets: rows of the table; n-grams that fall together share one.
         word_ngrams: lengths of word n-grams, from and to.
         char_ngrams: lengths of character n-grams, from and to.
+        across_words: whether character n-grams run across words, over the whole text.
+        least_count: texts of the transfer set that a bucket must stand in, else it isn't looked at.
     """
 
     kind: Literal["linear"] = "linear"
     num_buckets: int = 16384
     word_ngrams: tuple[int, int] = (1, 2)
     char_ngrams: tuple[int, int] = (2, 4)
+    across_words: bool = False
+    least_count: int = 1
 
     def __post_init__(self) -> None:
         if self.num_buckets < 16:
@@ -59,17 +66,37 @@ class Linear:
 
     def build(self, context: StudentContext, *, dropout: float) -> Student:
         """Counts document frequencies on the transfer set; all weights start at 0."""
-        texts = [str(text) for text in context.transfer_inputs]
-        plain = HashedNgrams(
-            num_buckets=self.num_buckets, word_ngrams=self.word_ngrams, char_ngrams=self.char_ngrams, idf=None
+        return ngram_student(
+            context,
+            HashedNgrams(
+                num_buckets=self.num_buckets,
+                word_ngrams=self.word_ngrams,
+                char_ngrams=self.char_ngrams,
+                across_words=self.across_words,
+                idf=None,
+            ),
+            dropout=dropout,
+            least_count=self.least_count,
         )
-        counts = np.zeros(self.num_buckets, np.int64)
-        for ids, _ in plain.encode(texts):
-            counts[ids] += 1
-        idf = (np.log((1 + len(texts)) / (1 + counts)) + 1).astype(np.float32)
-        preprocessor = HashedNgrams(
-            num_buckets=self.num_buckets, word_ngrams=self.word_ngrams, char_ngrams=self.char_ngrams, idf=idf
-        )
-        torch.manual_seed(context.seed)
-        module = LinearNgrams(self.num_buckets, context.schema.num_logits, dropout)
-        return Student(module=module, preprocessor=preprocessor, schema=context.schema)
+
+
+def usual_linear(inputs: Sequence[Input]) -> Linear:
+    """The strongest of these for the script of some texts, as dev rows told (docs/log.md).
+
+    Where a character is a syllable or a word, n-grams that run across words say more, and there are more of them.
+    """
+    if is_dense([str(text) for text in inputs]):
+        return Linear(num_buckets=65_536, char_ngrams=(1, 5), across_words=True, least_count=2)
+    return Linear()
+
+
+def ngram_student(context: StudentContext, ngrams: HashedNgrams, *, least_count: int, dropout: float = 0.0) -> Student:
+    """A linear model on these n-grams, weighted by their document frequencies in the transfer set."""
+    counts = np.zeros(ngrams.num_buckets, np.int64)
+    for ids, _ in ngrams.encode([str(text) for text in context.transfer_inputs]):
+        counts[ids] += 1
+    idf = (np.log((1 + len(context.transfer_inputs)) / (1 + counts)) + 1).astype(np.float32)
+    idf[counts < least_count] = 0
+    torch.manual_seed(context.seed)
+    module = LinearNgrams(ngrams.num_buckets, context.schema.num_logits, dropout)
+    return Student(module=module, preprocessor=replace(ngrams, idf=idf), schema=context.schema)

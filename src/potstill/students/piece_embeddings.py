@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from potstill.runtime.preprocess import TextTokens
+from potstill.runtime.preprocess.text_tokens import tokenizer_size
 from potstill.students.base import StudentContext
 from potstill.students.bert import load_bert, mean_pool
 from potstill.students.tokenizer import Unit, learn_tokenizer
@@ -40,7 +41,12 @@ class PieceEmbeddings:
 def piece_embeddings(
     context: StudentContext, *, width: int, max_length: int, vocabulary_size: int, unit: Unit = "auto"
 ) -> PieceEmbeddings:
-    """The start for a run: from the pretrained encoder, else small random vectors on a learned tokenizer."""
+    """The start for a run: the parent's, the pretrained encoder's, or small random vectors on a learned tokenizer."""
+    if context.parent is not None:
+        # The vectors come with the parent's other weights; here they only have their shape.
+        tokenizer_json = context.parent.tokens.tokenizer_json
+        empty_VD = np.zeros((tokenizer_size(tokenizer_json), width), np.float32)
+        return PieceEmbeddings(tokenizer_json=tokenizer_json, table_VD=empty_VD)
     texts = [str(text) for text in context.transfer_inputs]
     if context.encoder is not None:
         return _from_encoder(context.encoder, tuple(texts), width, max_length)

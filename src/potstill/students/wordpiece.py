@@ -139,7 +139,7 @@ def trim_vocabulary(tokenizer_json: str, texts: Iterable[str], *, max_length: in
     content["added_tokens"] = [
         {**token, "id": new_ids[token["content"]]} for token in content["added_tokens"] if token["content"] in new_ids
     ]
-    _renumber(content.get("post_processor"), new_ids)
+    renumber(content.get("post_processor"), new_ids)
     content["truncation"] = content["padding"] = None
     return TrimmedVocabulary(
         tokenizer_json=json.dumps(content, ensure_ascii=False),
@@ -162,7 +162,7 @@ def used_pieces(tokenizer: Any, texts: Iterable[str], *, max_length: int) -> set
     return used
 
 
-def _renumber(processor: dict[str, Any] | None, new_ids: dict[str, int]) -> None:
+def renumber(processor: dict[str, Any] | None, new_ids: dict[str, int]) -> None:
     """Rewrites the ids of [CLS] and [SEP] inside a post-processor, in place."""
     if processor is None:
         return
@@ -172,7 +172,7 @@ def _renumber(processor: dict[str, Any] | None, new_ids: dict[str, int]) -> None
     for token in (processor.get("special_tokens") or {}).values():
         token["ids"] = [new_ids[piece] for piece in token["tokens"]]
     for inner in processor.get("processors") or ():
-        _renumber(inner, new_ids)
+        renumber(inner, new_ids)
 
 
 def piece_counts(encoded: Sequence[IntArray], vocabulary_size: int) -> IntArray:

@@ -6,6 +6,7 @@ from potstill.teachers.ensemble import Ensemble
 from potstill.teachers.huggingface import HuggingFace
 from potstill.teachers.module import Module
 from potstill.teachers.network import Network
+from potstill.teachers.ngrams import Ngrams
 from potstill.teachers.onnx_file import OnnxFile
 from potstill.teachers.openai import OpenAI
 from potstill.teachers.probe import Probe
@@ -14,7 +15,19 @@ from potstill.teachers.recorded import Recorded
 from potstill.teachers.scratch import Scratch
 
 # What a recipe file can name; `Ready` holds an object and is for Python alone.
-KINDS: tuple[type, ...] = (Encoder, Ensemble, HuggingFace, Module, Network, OnnxFile, OpenAI, Probe, Recorded, Scratch)
+KINDS: tuple[type, ...] = (
+    Encoder,
+    Ensemble,
+    HuggingFace,
+    Module,
+    Network,
+    Ngrams,
+    OnnxFile,
+    OpenAI,
+    Probe,
+    Recorded,
+    Scratch,
+)
 
 __all__ = [
     "KINDS",
@@ -23,6 +36,7 @@ __all__ = [
     "HuggingFace",
     "Module",
     "Network",
+    "Ngrams",
     "OnnxFile",
     "OpenAI",
     "Probe",

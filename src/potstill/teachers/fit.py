@@ -46,8 +46,12 @@ def fit(
         batch_size=plan.batch_size,
         seed=context.seed,
     )
-    folder = context.folder / _fit_key(student, plan, context, augmentation, views)[:32]
-    with _alone(folder, context):
+    settings = {
+        "plan": plan.fingerprint(),
+        "augmentation": augmentation,
+        "views": views.to_json() if views else None,
+    }
+    with working_folder(student, settings, context) as folder:
         context.progress.stage("teacher", plan.num_steps)
         train(task, plan, folder=folder, progress=context.progress, device=context.device)
 
@@ -98,8 +102,21 @@ def student_context(context: TeacherContext) -> StudentContext:
     )
 
 
-def _fit_key(student: Student, plan: Plan, context: TeacherContext, augmentation: float, views: Views | None) -> str:
-    """Hash of all that the trained weights depend on."""
+@contextmanager
+def working_folder(student: Student, settings: dict[str, Any], context: TeacherContext) -> Iterator[Path]:
+    """The folder of one fit, named by the hash of all that the weights will depend on.
+
+    One process works in it; another run that needs the same teacher waits for it. The lock dies with its holder.
+    """
+    folder = context.folder / _fit_key(student, settings, context)[:32]
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(
+        folder / ".lock", waiting=lambda: context.progress.say("another run trains this very teacher; waiting for it")
+    ):
+        yield folder
+
+
+def _fit_key(student: Student, settings: dict[str, Any], context: TeacherContext) -> str:
     rows = [
         [[d.hex() for d in part.digests()], digest(part.labels.tobytes())] for part in (context.labelled, context.dev)
     ]
@@ -107,24 +124,12 @@ def _fit_key(student: Student, plan: Plan, context: TeacherContext, augmentation
         {
             "start": weights_digest(student.module),
             "preprocessing": digest(student.preprocessor.to_json()),
-            "plan": plan.fingerprint(),
+            "settings": settings,
             "rows": rows,
             "schema": context.schema.to_json(),
-            "augmentation": augmentation,
-            "views": views.to_json() if views else None,
             "device": context.device,
         }
     )
-
-
-@contextmanager
-def _alone(folder: Path, context: TeacherContext) -> Iterator[None]:
-    """One process trains a teacher; another run that needs the same one waits for it. The lock dies with its holder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(
-        folder / ".lock", waiting=lambda: context.progress.say("another run trains this very teacher; waiting for it")
-    ):
-        yield
 
 
 def settled_precision(folder: Path, wish: str, device: str) -> str:

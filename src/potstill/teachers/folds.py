@@ -16,15 +16,12 @@ from potstill.data.rows import row_digest
 from potstill.data.splits import fold_numbers
 from potstill.files import digest
 from potstill.teachers.base import TeacherContext
-from potstill.teachers.trained import TrainedTeacher
-from potstill.types import Answers, FloatArray, Input, LabelSchema
+from potstill.types import Answers, FloatArray, Input, LabelSchema, Teacher
 
 BLOCK = 1024
 
 
-def cross_fit(
-    prepare: Callable[[TeacherContext], TrainedTeacher], context: TeacherContext, num_folds: int
-) -> FoldTeacher:
+def cross_fit(prepare: Callable[[TeacherContext], Teacher], context: TeacherContext, num_folds: int) -> FoldTeacher:
     """Trains one teacher a fold, each on the rows of all other folds.
 
     Args:
@@ -53,13 +50,13 @@ class FoldTeacher:
     """
 
     schema: LabelSchema
-    members: tuple[TrainedTeacher, ...]
+    members: tuple[Teacher, ...]
     held: Mapping[bytes, int]
 
     @property
     def num_parameters(self) -> int:
         """Of all members."""
-        return sum(member.num_parameters for member in self.members)
+        return sum(member.num_parameters or 0 for member in self.members)
 
     def identity(self) -> dict[str, Any]:
         """Those of the members, and which row is whose."""

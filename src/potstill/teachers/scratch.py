@@ -17,6 +17,7 @@ from potstill.students.cnn import TextCnn
 from potstill.students.tokenizer import learn_tokenizer
 from potstill.teachers.base import TeacherContext, check_least
 from potstill.teachers.fit import fit, settled_precision, usual_threads
+from potstill.teachers.folds import FoldTeacher, cross_fit
 from potstill.teachers.trained import TrainedTeacher
 from potstill.training.batches import steps_per_epoch
 from potstill.training.loop import Plan
@@ -41,6 +42,8 @@ class Scratch:
         word_dropout: share of pieces replaced by padding.
         max_length: pieces of a text that are read.
         precision: `auto` times fp32 and bf16 once and takes the faster.
+        num_folds: above 1, as many teachers are trained, each without one fold of the labelled rows; it answers those,
+            and the mean of all answers the rest.
         num_threads: of torch while it trains and answers; 0 takes OMP_NUM_THREADS, else the machine's cores, four at
             most.
         minimum_accuracy: on dev, below which nothing is distilled; None asks only for more than the largest class.
@@ -60,6 +63,7 @@ class Scratch:
     word_dropout: float = 0.1
     max_length: int = 64
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    num_folds: int = 1
     num_threads: int = 0
     minimum_accuracy: float | None = None
 
@@ -73,6 +77,7 @@ class Scratch:
             num_epochs=(self.num_epochs, 1),
             batch_size=(self.batch_size, 2),
             max_length=(self.max_length, 4),
+            num_folds=(self.num_folds, 1),
             num_threads=(self.num_threads, 0),
         )
         if not self.learning_rate > 0:
@@ -82,8 +87,13 @@ class Scratch:
         """All options."""
         return asdict(self)
 
-    def prepare(self, context: TeacherContext) -> TrainedTeacher:
+    def prepare(self, context: TeacherContext) -> TrainedTeacher | FoldTeacher:
         """Trains, or loads what was trained before in the same folder."""
+        if self.num_folds > 1:
+            return cross_fit(self._train, context, self.num_folds)
+        return self._train(context)
+
+    def _train(self, context: TeacherContext) -> TrainedTeacher:
         precision = settled_precision(context.folder, self.precision, context.device)
         texts = [str(text) for text in context.labelled.inputs]
         tokenizer_json = learn_tokenizer(texts, vocabulary_size=self.vocabulary_size, unit=self.unit)

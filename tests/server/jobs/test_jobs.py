@@ -139,6 +139,7 @@ def until(question, seconds=100):
     raise AssertionError("it never came")
 
 
+@pytest.mark.slow
 def test_killed_paused_and_restarted_a_job_goes_on(tmp_path):
     with running(tmp_path / "data") as server, server.client() as client:
         job = client.fine_tuning.jobs.create(

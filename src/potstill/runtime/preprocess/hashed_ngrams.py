@@ -19,6 +19,8 @@ from potstill.runtime.preprocess.base import Entry
 from potstill.types import FloatArray, Input, IntArray
 
 FILE = "idf.f32"
+# Ends of a text, among the characters that no text has.
+BEGIN, END = "\x02", "\x03"
 
 
 @final
@@ -26,20 +28,23 @@ FILE = "idf.f32"
 class HashedNgrams:
     """Buckets of n-grams; bucket 0 is padding.
 
-    Words give n-grams over words, and character n-grams inside a word with a space on both sides, as in scikit-learn's
-    `char_wb`. The hash is CRC-32 of the UTF-8, the same on every machine.
+    Words give n-grams over words. Character n-grams stay inside a word with a space on both sides, as in scikit-learn's
+    `char_wb`, or run across words, over the whole text with its ends marked, so that they see which ending meets which
+    word and what a text closes with. The hash is CRC-32 of the UTF-8, the same on every machine.
 
     Attributes:
         num_buckets: size of the table, padding included.
         word_ngrams: shortest and longest word n-gram.
         char_ngrams: shortest and longest character n-gram.
-        idf: float32, one weight a bucket; None weighs all alike.
+        across_words: whether character n-grams run across words.
+        idf: float32, one weight a bucket; a bucket of weight 0 isn't looked at. None weighs all alike.
     """
 
     num_buckets: int
     word_ngrams: tuple[int, int]
     char_ngrams: tuple[int, int]
     idf: FloatArray | None
+    across_words: bool = False
     kind: Literal["hashed_ngrams"] = "hashed_ngrams"
     _buckets: dict[str, list[int]] = field(default_factory=dict, repr=False)
 
@@ -88,6 +93,8 @@ class HashedNgrams:
             word_ngrams=(int(entry["word_ngrams"][0]), int(entry["word_ngrams"][1])),
             char_ngrams=(int(entry["char_ngrams"][0]), int(entry["char_ngrams"][1])),
             idf=idf,
+            # Bundles from before there was a choice stay inside words.
+            across_words=bool(entry.get("across_words", False)),
         )
 
     def _options(self) -> dict[str, Any]:
@@ -96,6 +103,7 @@ class HashedNgrams:
             "num_buckets": self.num_buckets,
             "word_ngrams": list(self.word_ngrams),
             "char_ngrams": list(self.char_ngrams),
+            "across_words": self.across_words,
         }
 
     def _encode(self, value: Input, position: int) -> tuple[IntArray, FloatArray]:
@@ -103,14 +111,21 @@ class HashedNgrams:
             raise DataError(f"input {position} is of type {type(value).__name__}; this model reads text")
         words = unicodedata.normalize("NFC", value).casefold().split()
         counts = Counter(self._hash(gram) for gram in _word_ngrams(words, self.word_ngrams))
-        for word in words:
-            counts.update(self._word_buckets(word))
+        if self.across_words and words:
+            counts.update(self._hash(gram) for gram in _char_ngrams(f"{BEGIN}{' '.join(words)}{END}", self.char_ngrams))
+        else:
+            for word in words:
+                counts.update(self._word_buckets(word))
         if not counts:
             return np.zeros(1, np.int32), np.zeros(1, np.float32)
         ids = np.array(sorted(counts), np.int32)
         weights = 1 + np.log(np.array([counts[bucket] for bucket in ids.tolist()], np.float32))
         if self.idf is not None:
             weights = weights * self.idf[ids]
+            # What weighs nothing needs no lookup.
+            ids, weights = ids[weights > 0], weights[weights > 0]
+            if not len(ids):
+                return np.zeros(1, np.int32), np.zeros(1, np.float32)
         norm = max(float(np.linalg.norm(weights)), 1e-12)
         return ids, (weights / norm).astype(np.float32)
 

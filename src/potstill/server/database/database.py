@@ -83,6 +83,8 @@ class Database:
     def _put(self, item: _Item) -> Future[Any]:
         if not self._thread.is_alive():
             raise RuntimeError("the database is closed")
+        # Whoever waits may be cancelled; the write may not, or its result would have nowhere to go.
+        item.done.set_running_or_notify_cancel()
         self._queue.put(item)
         return item.done
 

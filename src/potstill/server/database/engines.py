@@ -31,7 +31,11 @@ def open_database(data: Path, url: str = "") -> Database:
     try:
         with writer.begin() as connection:
             migrate(connection)
+    except ConfigurationError:
+        writer.dispose()
+        raise
     except SQLAlchemyError as error:
+        writer.dispose()
         raise ConfigurationError(
             f"the database can't be opened: {str(error)[:300]}. Check the address, the rights and the disk."
         ) from error

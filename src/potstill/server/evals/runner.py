@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 NUM_AT_ONCE = 16
+RETRY_AFTER_S = (1.0, 4.0)
 OPEN = ("queued", "in_progress")
 SAMPLING = ("temperature", "top_p", "seed", "max_completion_tokens", "response_format", "tools", "reasoning_effort")
 
@@ -91,7 +92,7 @@ async def _all_rows(services: Services, row: Row[Any]) -> None:
     rows, criteria, done = await services.database.read(find)
     graders = [parse_grader(criterion) for criterion in criteria]
     names = [criterion_name(criterion, i) for i, criterion in enumerate(criteria)]
-    means = Means(ask=_asker(services, row.project))
+    means = Means(ask=_asker(services, row.project), allow_python=services.settings.allow_python_graders)
     gate = asyncio.Semaphore(NUM_AT_ONCE)
 
     async def one(number: int, item: SourceRow) -> None:
@@ -110,10 +111,22 @@ async def _all_rows(services: Services, row: Row[Any]) -> None:
 
 def _asker(services: Services, project: str) -> Any:
     async def ask(body: Json) -> Json:
-        answerer = await find_answerer(services, project, body["model"])
-        return {**await answerer.complete(body), "model": body["model"]}
+        return {**await _complete(services, project, body), "model": body["model"]}
 
     return ask
+
+
+async def _complete(services: Services, project: str, body: Json) -> Json:
+    """One answer; a teacher that is busy or away for a moment is asked again."""
+    answerer = await find_answerer(services, project, body["model"])
+    for delay_s in RETRY_AFTER_S:
+        try:
+            return await answerer.complete(body)
+        except ApiError as error:
+            if error.status != 429 and error.status < 500:
+                raise
+        await asyncio.sleep(delay_s)
+    return await answerer.complete(body)
 
 
 async def _judged(
@@ -155,8 +168,7 @@ async def _ask(
     if "response_format" not in options and row.item.get("response_format"):
         options["response_format"] = row.item["response_format"]
     model = source["model"]
-    answerer = await find_answerer(services, project, model)
-    found = await answerer.complete({"model": model, "messages": messages, **options})
+    found = await _complete(services, project, {"model": model, "messages": messages, **options})
     message = found["choices"][0]["message"]
     text = str(message.get("content") or "")
     sample = {

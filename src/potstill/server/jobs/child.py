@@ -11,7 +11,8 @@ from typing import Any
 
 from potstill.errors import PotstillError, PreemptedError
 from potstill.server.compiling import NotClosedError
-from potstill.server.jobs.work import Say, work
+from potstill.server.jobs.telling import Say
+from potstill.server.jobs.work import work
 from potstill.server.training_files import TrainingFileError
 
 

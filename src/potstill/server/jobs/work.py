@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from potstill.data import DataOptions
-from potstill.errors import DataError, PreemptedError
 from potstill.files import canonical_json, write_atomic
-from potstill.recipe import Controls, Recipe, run
-from potstill.recipe.extensions import kind_of
-from potstill.recipe.trials import defaults, way_of
-from potstill.server.compiling import Compiled, Row, Task, compile_chats, num_leaks, read_rows
-from potstill.server.jobs.bases import BASES
-from potstill.server.jobs.curve import Curve, results_csv
-from potstill.server.jobs.request import JobRequest, hyperparameters
+from potstill.server.compiling import Compiled, Row, compile_chats, num_leaks, read_rows
+from potstill.server.jobs.request import JobRequest
+from potstill.server.jobs.telling import Say, event
 from potstill.server.training_files import Example, read_chat_lines
-from potstill.server.training_files.pictures import read_image
-from potstill.students import KINDS as STUDENTS
-from potstill.students import StudentBuilder
-from potstill.teachers import Recorded
-from potstill.training.settings import Training
-
-Say = Callable[[dict[str, Any]], None]
-CHECKPOINT_EVERY_S = 5.0
-INPUT, TEACHER = "@input", "@teacher"
 
 
 def work(order: Mapping[str, Any], folder: Path, say: Say) -> None:
@@ -41,26 +24,19 @@ def work(order: Mapping[str, Any], folder: Path, say: Say) -> None:
     files = f"training file: {request.training_file}"
     if request.validation_file:
         files += f" and validation file: {request.validation_file}"
-    _event(say, "validating", f"Validating {files}", status="validating_files")
+    event(say, "validating", f"Validating {files}", status="validating_files")
     examples, held_out = _read(order, folder, say)
     compiled = compile_chats(examples)
     held_rows, strange = read_rows(compiled.task, held_out)
-    _event(say, "validated", "Files validated, moving job to queued state", status="queued")
+    event(say, "validated", "Files validated, moving job to queued state", status="queued")
     for i, sentence in enumerate(compiled.sentences()):
-        _event(say, f"compiled {i}", sentence)
+        event(say, f"compiled {i}", sentence)
     _report_held_out(say, compiled, held_rows, strange)
-    _event(say, "started", "Fine-tuning job started", status="running")
-    image = compiled.task.prompt.modality == "image"
-    write_rows(folder / "train.jsonl", compiled.rows, compiled.task)
-    write_rows(folder / "test.jsonl", held_rows, compiled.task)
-    recipe = make_recipe(request, compiled, folder, has_test=bool(held_rows))
-    student = recipe.student.kind if recipe.student else ("resnet" if image else "cnn")
-    _event(say, "student", f"Student: {student}{'' if recipe.student else ', chosen by the data'}")
-    curve = Curve(folder / "run", say)
-    with_signal = _Progress(curve)
-    done = run(recipe, folder / "run", progress=with_signal, device="cpu", store=folder / "store")
-    curve.finish()
-    _finish(say, compiled, recipe, curve, dict(done.result))
+    event(say, "started", "Fine-tuning job started", status="running")
+    # Torch takes seconds to load, and a file that can't be used doesn't need it.
+    from potstill.server.jobs.training import train
+
+    train(request, compiled, held_rows, folder, say)
 
 
 def _read(order: Mapping[str, Any], folder: Path, say: Say) -> tuple[Sequence[Example], Sequence[Example]]:
@@ -69,7 +45,7 @@ def _read(order: Mapping[str, Any], folder: Path, say: Say) -> tuple[Sequence[Ex
         report = [{"line": s.line, "image": s.index, "reason": s.reason} for s in training.skipped]
         write_atomic(folder / "skipped-images.json", canonical_json(report))
         shown = "; ".join(f"line {s.line}, image {s.index}: {s.reason}" for s in training.skipped[:10])
-        _event(say, "skipped", f"Skipped {len(report)} image(s): {shown}", level="warn")
+        event(say, "skipped", f"Skipped {len(report)} image(s): {shown}", level="warn")
     if not order["validation"]:
         return training.examples, ()
     validation = read_chat_lines(Path(order["validation"]).read_bytes(), least=1, what="Validation")
@@ -79,7 +55,7 @@ def _read(order: Mapping[str, Any], folder: Path, say: Say) -> tuple[Sequence[Ex
 def _report_held_out(say: Say, compiled: Compiled, rows: Sequence[Row], strange: Sequence[int]) -> None:
     leaks = num_leaks(compiled.rows, rows)
     if leaks:
-        _event(
+        event(
             say,
             "leaks",
             f"{leaks} validation example(s) stand in the training file too; those are not trained on",
@@ -87,146 +63,4 @@ def _report_held_out(say: Say, compiled: Compiled, rows: Sequence[Row], strange:
         )
     if strange:
         shown = ", ".join(map(str, strange[:10]))
-        _event(say, "strange", f"Left out {len(strange)} validation line(s) of another form: {shown}", level="warn")
-
-
-def write_rows(path: Path, rows: Sequence[Row], task: Task) -> None:
-    """Rows as potstill reads them, each input once; of answers that contradict each other the first one stays.
-
-    Columns: the input, a label for each field, and the teacher's recorded answer, which here is the label.
-    """
-    lines, seen = [], set()
-    for row in rows:
-        value = row.input
-        if task.prompt.modality == "image":
-            image = read_image(value)
-            if image.reason:
-                continue
-            name = f"images/{path.stem}-{row.line}"
-            write_atomic(path.parent / name, image.content)
-            key, value = image.content, name
-        else:
-            key = value
-        if key in seen:
-            continue
-        seen.add(key)
-        said = dict(row.labels) if len(row.labels) > 1 else next(iter(row.labels.values()))
-        lines.append(canonical_json({INPUT: value, **row.labels, TEACHER: said}))
-    write_atomic(path, b"\n".join(lines) + b"\n")
-
-
-def make_recipe(request: JobRequest, compiled: Compiled, folder: Path, *, has_test: bool) -> Recipe:
-    """The recipe of a job: the file's answers are both the labels and what the teacher said.
-
-    Raises:
-        DataError: the base that was named doesn't read such inputs.
-    """
-    modality = compiled.task.prompt.modality
-    wanted = hyperparameters(request)
-    kind = BASES[request.model]
-    builder: StudentBuilder | None = next((made() for made in STUDENTS if kind_of(made) == kind), None)
-    if builder is not None and (kind in ("resnet", "ds_cnn")) is not (modality == "image"):
-        raise DataError(f"{request.model} doesn't read inputs of this kind, which are {modality}s. Use potstill-auto.")
-    training = Training(num_trials=1, checkpoint_every_s=CHECKPOINT_EVERY_S)
-    if wanted["n_epochs"] != "auto":
-        training = replace(training, num_epochs=wanted["n_epochs"])
-    if wanted["batch_size"] != "auto":
-        training = replace(training, batch_size=max(2, wanted["batch_size"]))
-    if wanted["learning_rate_multiplier"] != "auto":
-        factor = way_of(kind or ("resnet" if modality == "image" else "cnn")).rate_factor
-        base = defaults(training, num_labelled=1, num_unlabelled=0, rate_factor=factor, is_text=modality == "text")
-        training = replace(training, learning_rate=base.learning_rate * wanted["learning_rate_multiplier"])
-    return Recipe(
-        data=DataOptions(
-            train=str(folder / "train.jsonl"),
-            test=str(folder / "test.jsonl") if has_test else "",
-            label=tuple(field.name for field in compiled.task.answer.fields),
-            text=INPUT if modality == "text" else "",
-            image=INPUT if modality == "image" else "",
-        ),
-        teacher=Recorded(label_column=TEACHER),
-        student=builder,
-        training=training,
-        controls=Controls(baseline=False),
-        seed=request.seed or 0,
-    )
-
-
-def _finish(say: Say, compiled: Compiled, recipe: Recipe, curve: Curve, result: dict[str, Any]) -> None:
-    epochs = recipe.training.num_epochs
-    steps = curve.points[-1][0] if curve.points else 0
-    accuracy = result["student"]["accuracy"]
-    texts = [row.input for row in compiled.rows if isinstance(row.input, str)]
-    passes = max(1, round(steps * recipe.training.batch_size / max(1, len(compiled.rows))))
-    metrics = {"step": steps, "full_valid_mean_token_accuracy": accuracy}
-    if curve.points:
-        metrics |= {"train_loss": curve.points[-1][1]}
-        if curve.points[-1][2] is not None:
-            metrics |= {"valid_loss": curve.points[-1][2]}
-    say(
-        {
-            "kind": "done",
-            "template": template_of(compiled.task),
-            "step": steps,
-            "metrics": metrics,
-            "csv": results_csv(curve.points),
-            # Words of the inputs, as often as they were seen: a student has no tokens of its own that are billed.
-            "trained_tokens": passes * sum(len(text.split()) for text in texts),
-            "hyperparameters": {
-                "n_epochs": epochs or passes,
-                "batch_size": recipe.training.batch_size,
-                "learning_rate_multiplier": 1.0,
-            },
-            "result": result,
-        }
-    )
-
-
-def template_of(task: Task) -> dict[str, Any]:
-    """How the model reads and writes, see `server/models`."""
-    answer, prompt = task.answer, task.prompt
-    fields = [
-        {"field": field.name, "key": ".".join(field.path), "values": dict(field.values)} for field in answer.fields
-    ]
-    names = {field.path for field in answer.fields}
-    constants = {} if answer.template is None else {k: v for k, v in answer.template.items() if (k,) not in names}
-    return {
-        "input": prompt.modality,
-        "form": "text" if answer.template is None else "json",
-        "fields": fields,
-        "prefix": prompt.before,
-        "suffix": prompt.after,
-        "constants": constants,
-        "task": task.to_json(),
-    }
-
-
-def _event(say: Say, key: str, message: str, *, status: str = "", level: str = "info") -> None:
-    said = {"kind": "event", "key": key, "message": message, "level": level}
-    say({**said, "status": status} if status else said)
-
-
-class _Progress:
-    """Passes on what the run does, and stops it on SIGTERM."""
-
-    def __init__(self, curve: Curve) -> None:
-        self._curve = curve
-        self._stop = False
-        signal.signal(signal.SIGTERM, self._ask)
-
-    def _ask(self, *_: object) -> None:
-        self._stop = True
-
-    def stage(self, name: str, total: int | None = None) -> None:
-        """Begins a stage."""
-        self._curve.begin(name, total)
-        self.advance(0)
-
-    def advance(self, count: int = 1) -> None:
-        """Counts, and reads new figures."""
-        self._curve.look()
-        if self._stop:
-            raise PreemptedError("stopped on request")
-
-    def say(self, message: str) -> None:
-        """Drops the line; the report holds it."""
+        event(say, "strange", f"Left out {len(strange)} validation line(s) of another form: {shown}", level="warn")

@@ -1,0 +1,1 @@
+"""A run whose student writes: its recipe, and what joins its stages."""

@@ -1,0 +1,272 @@
+"""Student and control: cut from one model, trained for the same number of steps, chosen on the same dev rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from potstill.data.prompts import Chat, PromptData
+from potstill.errors import ConfigurationError
+from potstill.evaluation.generation import matches
+from potstill.losses import tokens as token_losses
+from potstill.recipe.generative.recipe import CausalCut, GenerativeRecipe
+from potstill.recipe.generative.teaching import EVALUATIONS, Asked, chat_rows
+from potstill.recipe.stages import stage
+from potstill.signals.tokens import SignalKind, TokenRecord
+from potstill.students.causal import cut_causal_lm, map_layers, trim_tokenizer
+from potstill.students.causal.chat import ChatTokens
+from potstill.students.causal.decode import write
+from potstill.training.causal_lm_task import CausalLmTask, ChatRow
+from potstill.training.device import compute_type
+from potstill.training.loop import DivergedError, Plan, TrainingState, train
+from potstill.types import IntArray, Progress
+
+LOSSES = {kind().kind: kind() for kind in token_losses.KINDS if kind().needs == "distribution"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """How students start.
+
+    Attributes:
+        model: that they are cut from, with its tokens.
+        chat: of the student.
+        layers: the layer map.
+        old_ids: for each id of the student that of the model; None where the vocabulary is whole.
+    """
+
+    model: Any
+    chat: ChatTokens
+    layers: tuple[int, ...]
+    old_ids: IntArray | None
+
+    def build(self) -> Any:
+        """A fresh student in fp32; each the same."""
+        return cut_causal_lm(self.model, layers=self.layers, old_ids=self.old_ids, tokenizer=self.chat.tokenizer)
+
+    def new_ids(self) -> IntArray:
+        """For each id of the model that of the student, -1 for what it lacks."""
+        size = int(self.model.get_input_embeddings().weight.shape[0])
+        if self.old_ids is None:
+            return np.arange(size)
+        found = np.full(size, -1, np.int64)
+        found[self.old_ids] = np.arange(len(self.old_ids))
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritingTrial:
+    """One setting.
+
+    Attributes:
+        name: for the report.
+        signal: `top_k`, `text`, or `none` for a control.
+        learning_rate: peak.
+    """
+
+    name: str
+    signal: Literal["top_k", "text", "none"]
+    learning_rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritingResult:
+    """One training and what it reached on dev.
+
+    Attributes:
+        trial: its settings.
+        model: with weights rounded to bf16, at its best step.
+        state: of the training.
+        dev_exact_match: share of dev answers that are right.
+        error: why it failed, empty when it didn't.
+    """
+
+    trial: WritingTrial
+    model: Any
+    state: TrainingState
+    dev_exact_match: float
+    error: str = ""
+
+    def summary(self) -> dict[str, Any]:
+        """For the report, JSON values."""
+        score = self.state.best_score
+        return {
+            **asdict(self.trial),
+            "dev_exact_match": self.dev_exact_match,
+            "dev_nats": score if np.isfinite(score) else None,
+            "steps_done": self.state.step,
+            "best_step": self.state.best_step,
+            "error": self.error,
+        }
+
+
+def make_cut(spec: CausalCut, model: Any, tokens: ChatTokens, chats: Sequence[Chat], answers: Sequence[str]) -> Cut:
+    """The student's vocabulary and layers.
+
+    Args:
+        spec: of the student.
+        model: that it is cut from.
+        tokens: of that model.
+        chats: all that the student learns from and chooses on; never test rows.
+        answers: what the teacher wrote.
+    """
+    layers = map_layers(int(model.config.num_hidden_layers), spec.layers, spec.spread)
+    if not spec.trim_vocabulary:
+        return Cut(model=model, chat=tokens, layers=layers, old_ids=None)
+    texts = [tokens.text_of(chat.to_json()) for chat in chats]
+    texts += [chat.answer for chat in chats if chat.answer] + list(answers)
+    tokenizer, old_ids = trim_tokenizer(tokens.tokenizer, texts)
+    return Cut(model=model, chat=ChatTokens(tokenizer), layers=layers, old_ids=old_ids)
+
+
+def trials(recipe: GenerativeRecipe, kind: SignalKind) -> tuple[list[WritingTrial], list[WritingTrial]]:
+    """Of the student and of the control, as many for one as for the other.
+
+    Args:
+        recipe: of the run.
+        kind: of the teacher's records; text alone can teach only as text.
+
+    Raises:
+        ConfigurationError: probabilities are asked for, and there are none.
+    """
+    rate, signal = recipe.training.learning_rate, recipe.training.signal
+    if kind == "text":
+        if signal == "top_k":
+            raise ConfigurationError(
+                "training.signal is top_k, and this teacher gives text alone. Set teacher.top_logprobs for a server of "
+                "the student's tokenizer, or training.signal=text."
+            )
+        signal = "text"
+    signals: tuple[Literal["top_k", "text"], ...] = ("top_k", "text") if signal == "auto" else (signal,)
+    student = [WritingTrial(name=s, signal=s, learning_rate=rate) for s in signals]
+    control = [
+        WritingTrial(name=f"lr {rate * factor:g}", signal="none", learning_rate=rate * factor)
+        for factor in (1.0, 0.5)[: len(student)]
+    ]
+    return student, control
+
+
+def student_rows(trial: WritingTrial, data: PromptData, chats: Sequence[Chat], asked: Asked, cut: Cut) -> list[ChatRow]:
+    """Gold rows, and for a student the teacher's answers besides."""
+    rows = chat_rows(data.train, cut.chat)
+    if trial.signal == "none":
+        return rows
+    new_ids = cut.new_ids()
+    for chat, record, text in zip(chats, asked.capture, asked.texts, strict=True):
+        if record is None or text is None:
+            continue
+        prompt, ids = cut.chat.prompt(chat.to_json()), new_ids[record.ids[record.first :]]
+        if len(ids) == 0 or (ids < 0).any():
+            # The student spells the text in its own way, so there is nothing to compare token by token.
+            rows.append(ChatRow(prompt=prompt, answer=cut.chat.answer(text)))
+        else:
+            target = _target(record, new_ids) if trial.signal == "top_k" else None
+            rows.append(ChatRow(prompt=prompt, answer=ids.tolist(), target=target))
+    return rows
+
+
+def _target(record: TokenRecord, new_ids: IntArray) -> token_losses.SparseTarget:
+    assert record.indices is not None and record.logprobs is not None and record.tail is not None, "a record of text"
+    stored = token_losses.SparseTarget(
+        indices=torch.from_numpy(record.indices.astype(np.int64)),
+        logprobs=torch.from_numpy(record.logprobs.astype(np.float32)),
+        tail=torch.from_numpy(record.tail.astype(np.float32)),
+    )
+    return stored.renumber(torch.from_numpy(new_ids))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritingGround:
+    """What all trials of a run have in common."""
+
+    recipe: GenerativeRecipe
+    data: PromptData
+    cut: Cut
+    num_steps: int
+    out: Path
+    precision: str
+    device: str
+    progress: Progress
+
+
+def hold(
+    name: str,
+    listed: Sequence[WritingTrial],
+    rows_of: Callable[[WritingTrial], Sequence[ChatRow]],
+    ground: WritingGround,
+) -> tuple[WritingResult, list[WritingResult]]:
+    """Trains every trial and returns the best on dev with all of them.
+
+    Raises:
+        DivergedError: all of them diverged.
+    """
+    results = [_run(name, trial, rows_of(trial), ground) for trial in listed]
+    best = max(results, key=lambda r: (not r.error, r.dev_exact_match, -r.state.best_score))
+    if best.error:
+        raise DivergedError(f"every trial of the {name} failed; the first: {best.error}")
+    return best, results
+
+
+def _run(name: str, trial: WritingTrial, rows: Sequence[ChatRow], ground: WritingGround) -> WritingResult:
+    recipe, training, cut = ground.recipe, ground.recipe.training, ground.cut
+    ingredients = {
+        "trial": asdict(trial),
+        "training": asdict(training),
+        "student": asdict(recipe.student),
+        "teacher": recipe.teacher.config(),
+        "data": ground.data.digest,
+        "rows": _digest_rows(rows),
+        "precision": ground.precision,
+        "seed": recipe.seed,
+    }
+    plan = Plan(
+        num_steps=ground.num_steps,
+        batch_size=training.batch_size,
+        learning_rate=trial.learning_rate,
+        evaluate_every=max(1, ground.num_steps // EVALUATIONS),
+        precision=ground.precision,
+        seed=recipe.seed,
+        num_threads=training.num_threads,
+        checkpoint_every_s=training.checkpoint_every_s,
+    )
+    model = cut.build()
+    task = CausalLmTask(model, rows, dev=chat_rows(ground.data.dev, cut.chat), loss=LOSSES[training.loss])
+    ground.progress.stage(f"{name}: {trial.name}", ground.num_steps)
+    state, error = TrainingState(), ""
+    folder = stage(ground.out, name, ingredients).folder
+    try:
+        state = train(task, plan, folder=folder, progress=ground.progress, device=ground.device)
+    except DivergedError as diverged:
+        error = str(diverged)
+    # It ships with weights in bf16, whatever it computes in here.
+    model = model.to(torch.bfloat16).to(compute_type(ground.precision)).eval()
+    texts = write_texts(model, cut.chat, ground.data.dev, recipe.teacher.max_new_tokens)
+    right = matches(texts, [chat.answer or "" for chat in ground.data.dev])
+    return WritingResult(
+        trial=trial, model=model, state=state, dev_exact_match=float(right.mean()) if len(right) else 0.0, error=error
+    )
+
+
+def _digest_rows(rows: Sequence[ChatRow]) -> str:
+    """Hash of all that the rows teach."""
+    parts = hashlib.sha256()
+    for row in rows:
+        parts.update(repr((list(row.prompt), list(row.answer))).encode())
+        if row.target is not None:
+            parts.update(row.target.indices.numpy().tobytes() + row.target.logprobs.numpy().tobytes())
+    return parts.hexdigest()
+
+
+def write_texts(model: Any, tokens: ChatTokens, chats: Sequence[Chat], max_new_tokens: int) -> list[str]:
+    """Greedy answers, as text."""
+    prompts = [tokens.prompt(chat.to_json()) for chat in chats]
+    texts = [""] * len(chats)
+    for position, found in write(model, prompts, end=tokens.end, max_new_tokens=max_new_tokens):
+        texts[position] = tokens.text(found.ids.tolist())
+    return texts

@@ -1,0 +1,89 @@
+"""A causal language model as a folder: weights in safetensors, configuration, tokenizer and chat template."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from potstill.errors import MissingExtraError, TeacherUnavailableError
+from potstill.files import sync_folder
+from potstill.students.causal.cut import build, plain_config
+from potstill.students.causal.pre_tokenizer import read_pre_tokenizer_name, with_pre_tokenizer
+
+
+def load_causal_lm(path: Path, *, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
+    """Model (in eval mode) and tokenizer of a folder in Hugging Face's layout, or of a GGUF file.
+
+    What comes from GGUF is rebuilt as a plain model, so that it can be trained and saved, and its tokenizer gets the
+    pre-tokenizer that the file names: transformers puts GPT-2's in its place and cuts some texts differently.
+
+    Raises:
+        MissingExtraError: transformers, or for GGUF `gguf` and `accelerate`, are not installed.
+        TeacherUnavailableError: nothing there that can be read.
+    """
+    try:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+    except ImportError as error:
+        raise MissingExtraError("transformers", "lm") from error
+    is_gguf = path.is_file()
+    place = {"pretrained_model_name_or_path": str(path.parent if is_gguf else path)}
+    if is_gguf:
+        place["gguf_file"] = path.name
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(**place)
+        model = AutoModelForCausalLM.from_pretrained(**place, dtype=dtype)
+    except ImportError as error:
+        raise MissingExtraError("gguf and accelerate", "lm") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise TeacherUnavailableError(
+            f"{path} holds no causal language model that transformers can read ({error}). Give a folder with "
+            "config.json, tokenizer.json and safetensors weights, or one .gguf file."
+        ) from error
+    if is_gguf:
+        state = {name: tensor for name, tensor in model.state_dict().items() if name != "lm_head.weight"}
+        if not model.config.tie_word_embeddings:
+            state["lm_head.weight"] = model.lm_head.weight.detach()
+        model = build(type(model), plain_config(model.config), state, generation_config=model.generation_config)
+        model, tokenizer = model.to(dtype), with_pre_tokenizer(tokenizer, read_pre_tokenizer_name(path))
+    return model.eval(), tokenizer
+
+
+def save_causal_lm(folder: Path, model: Any, tokenizer: Any, *, dtype: torch.dtype = torch.bfloat16) -> None:
+    """Writes a folder that transformers, vLLM and llama.cpp's converter read; it is whole or not there.
+
+    Args:
+        folder: replaced if it is there.
+        model: stays as it is.
+        tokenizer: with its chat template.
+        dtype: of the stored weights.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        state = {name: tensor.detach().to(dtype).contiguous() for name, tensor in model.state_dict().items()}
+        if model.config.tie_word_embeddings:
+            state.pop("lm_head.weight", None)
+        model.save_pretrained(draft, state_dict=state)
+        tokenizer.save_pretrained(draft)
+        _say_dtype(draft / "config.json", dtype)
+        for path in draft.iterdir():
+            path.chmod(0o644)  # safetensors writes for its owner alone
+        if folder.exists():
+            shutil.rmtree(folder)
+        draft.chmod(0o755)
+        draft.rename(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    sync_folder(folder.parent)
+
+
+def _say_dtype(config: Path, dtype: torch.dtype) -> None:
+    content = json.loads(config.read_text("utf-8"))
+    content["dtype"] = str(dtype).removeprefix("torch.")
+    config.write_text(json.dumps(content, indent=2) + "\n", "utf-8")

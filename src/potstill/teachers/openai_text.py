@@ -1,0 +1,356 @@
+"""A teacher of students that write that is not at hand: behind an OpenAI-compatible API, or answers of an earlier day.
+
+A tokens of an answer, K kept alternatives.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import math
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, final
+
+import numpy as np
+
+from potstill.errors import ConfigurationError, DataError
+from potstill.files import digest
+from potstill.signals.budget import Budget, Meter
+from potstill.signals.token_capture import TokenPart, TokenSample
+from potstill.signals.tokens import TokenFormat, TokenRecord
+from potstill.teachers.base import check_least
+from potstill.teachers.openai_client import BadReplyError, Client
+from potstill.teachers.openai_request import RefusedError
+
+if TYPE_CHECKING:
+    from potstill.data.prompts import Chat
+    from potstill.students.causal.chat import ChatTokens
+
+MILLION = 1_000_000
+MOST_LOGPROBS = 20
+CHARACTERS_A_TOKEN = 3
+# A place that the server left empty holds a token of this log-probability: nothing to speak of.
+EMPTY = -15.9
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenAIText:
+    """Asks for an answer to each chat.
+
+    Attributes:
+        model: its name at the server.
+        base_url: address of the API, for example `http://127.0.0.1:8000/v1`.
+        api_key_env: name of the environment variable that holds the key; the key itself is written nowhere.
+        instructions: a system turn put before chats that have none; empty puts none.
+        max_new_tokens: longest answer.
+        top_logprobs: alternatives asked for with each token, at most 20; only for a server whose model has the
+            tokenizer of the student's base, such as a larger one of its family. 0 takes the text alone, from any.
+        concurrency: calls at once.
+        timeout_s: for connecting, and for every read.
+        max_attempts: tries of one call, with growing random waits between them.
+        price_input: of a million input tokens.
+        price_output: of a million output tokens.
+        max_calls: limit, retries included; None for none.
+        max_tokens: limit, in and out; None for none.
+        max_cost: limit, in the currency of the prices; None for none.
+    """
+
+    kind: Literal["openai"] = "openai"
+    model: str
+    base_url: str
+    api_key_env: str = "OPENAI_API_KEY"
+    instructions: str = ""
+    max_new_tokens: int = 256
+    top_logprobs: int = 0
+    concurrency: int = 4
+    timeout_s: float = 60.0
+    max_attempts: int = 6
+    price_input: float = 0.0
+    price_output: float = 0.0
+    max_calls: int | None = None
+    max_tokens: int | None = None
+    max_cost: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.base_url.startswith(("http://", "https://")):
+            raise ConfigurationError(f"teacher.base_url is {self.base_url!r}; it must start with http:// or https://")
+        if not 0 <= self.top_logprobs <= MOST_LOGPROBS:
+            raise ConfigurationError(f"teacher.top_logprobs is {self.top_logprobs}; servers give 0 to {MOST_LOGPROBS}")
+        if self.max_cost is not None and self.price_input == self.price_output == 0:
+            raise ConfigurationError("teacher.max_cost limits money, so it needs teacher.price_input or price_output")
+        check_least(concurrency=(self.concurrency, 1), max_attempts=(self.max_attempts, 1))
+        check_least(max_new_tokens=(self.max_new_tokens, 1), timeout_s=(self.timeout_s, 0.001))
+
+    def config(self) -> dict[str, Any]:
+        """All options; the key is none of them."""
+        return asdict(self)
+
+    def price(self, num_input: int, num_output: int) -> float:
+        """Money for so many tokens."""
+        return (num_input * self.price_input + num_output * self.price_output) / MILLION
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordedText:
+    """Answers that stand in the rows already.
+
+    Attributes:
+        column: that holds them, in unlabelled and test rows.
+        max_new_tokens: longest answer of the student.
+    """
+
+    kind: Literal["recorded"] = "recorded"
+    column: str
+    max_new_tokens: int = 256
+
+    def config(self) -> dict[str, Any]:
+        """All options."""
+        return asdict(self)
+
+
+def text_form(chat: ChatTokens, width: int) -> TokenFormat:
+    """Answers as text, or with alternatives in the vocabulary of the student's base."""
+    tokenizer = chat.tokenizer
+    return TokenFormat(
+        kind="top_k" if width else "text",
+        width=width,
+        vocabulary_size=len(tokenizer),
+        tokenizer=digest(tokenizer.backend_tokenizer.to_str().encode()),
+        template=digest(str(tokenizer.chat_template).encode()),
+    )
+
+
+def text_record(sample: TokenSample, chat: ChatTokens, text: str) -> TokenRecord:
+    """An answer of which only the text is known."""
+    return TokenRecord(
+        ids=np.array(sample.ids, np.int32), ends=chat.byte_ends(sample.ids), first=len(sample.ids), text=text
+    )
+
+
+@dataclass(frozen=True)
+class RecordedTextTeacher:
+    """Answers by looking them up.
+
+    Attributes:
+        spec: names the column.
+        chat: tokens of the student's base.
+        chats: all rows with such a column.
+    """
+
+    spec: RecordedText
+    chat: ChatTokens
+    chats: Sequence[Chat]
+
+    @property
+    def form(self) -> TokenFormat:
+        """Text."""
+        return text_form(self.chat, 0)
+
+    def identity(self) -> dict[str, Any]:
+        """The column and all that stands in it."""
+        return {"kind": "recorded", "answers": digest([[c.to_json(), self._cell(c)] for c in self.chats])}
+
+    def _cell(self, chat: Chat) -> str:
+        value = (chat.columns or {}).get(self.spec.column)
+        return "" if value is None else str(value).strip()
+
+    def answer_tokens(self, samples: Sequence[TokenSample]) -> Iterator[TokenPart]:
+        """All at once; rows without an answer are refused and counted.
+
+        Raises:
+            DataError: no row has any.
+        """
+        said = {self.chat.text_of(chat.to_json()): self._cell(chat) for chat in self.chats}
+        if not any(said.values()):
+            raise DataError(f"no row holds an answer in the column {self.spec.column!r} (teacher.column)")
+        texts = {i: said.get(sample.text, "") for i, sample in enumerate(samples)}
+        yield TokenPart(
+            records={i: text_record(samples[i], self.chat, text) for i, text in texts.items() if text},
+            refused={i: "no recorded answer" for i, text in texts.items() if not text},
+        )
+
+
+@dataclass(frozen=True)
+class OpenAITextTeacher:
+    """Asks a block of chats at once, and yields each block as it is answered.
+
+    Attributes:
+        spec: who and how.
+        chat: tokens of the student's base.
+        messages: rendered text -> the chat as messages.
+    """
+
+    spec: OpenAIText
+    chat: ChatTokens
+    messages: Mapping[str, Sequence[Mapping[str, str]]]
+    _meter: Meter = field(init=False)
+
+    def __post_init__(self) -> None:
+        limits = Budget(max_calls=self.spec.max_calls, max_tokens=self.spec.max_tokens, max_cost=self.spec.max_cost)
+        object.__setattr__(self, "_meter", Meter(limits))
+
+    @property
+    def form(self) -> TokenFormat:
+        """Text, or the alternatives that were asked for."""
+        return text_form(self.chat, self.spec.top_logprobs)
+
+    def identity(self) -> dict[str, Any]:
+        """Server, model, and the whole request but the chat."""
+        return {"kind": "openai", "base_url": self.spec.base_url, "request": digest(self._body([]))}
+
+    def _body(self, messages: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+        spec = self.spec
+        turns = list(messages)
+        if spec.instructions and not any(turn["role"] == "system" for turn in turns):
+            turns.insert(0, {"role": "system", "content": spec.instructions})
+        body = {"model": spec.model, "messages": turns, "temperature": 0, "seed": 0, "max_tokens": spec.max_new_tokens}
+        return {**body, "logprobs": True, "top_logprobs": spec.top_logprobs} if spec.top_logprobs else body
+
+    def answer_tokens(self, samples: Sequence[TokenSample]) -> Iterator[TokenPart]:
+        """One call a chat.
+
+        Raises:
+            BudgetError: the next call would pass a limit; parts that were yielded stay valid.
+            TeacherUnavailableError: as for a budget.
+        """
+        spec, stop = self.spec, threading.Event()
+        client = Client(
+            base_url=spec.base_url.rstrip("/"),
+            api_key=os.environ.get(spec.api_key_env, ""),
+            timeout_s=spec.timeout_s,
+            max_attempts=spec.max_attempts,
+        )
+        pieces = _pieces(self.chat) if spec.top_logprobs else {}
+        with client.open() as pool, concurrent.futures.ThreadPoolExecutor(spec.concurrency) as threads:
+            for start in range(0, len(samples), spec.concurrency):
+                block = range(start, min(start + spec.concurrency, len(samples)))
+                running = [threads.submit(self._one, client, pool, samples[i], i, pieces, stop) for i in block]
+                concurrent.futures.wait(running)
+                failures = [error for done in running if (error := done.exception()) is not None]
+                yield from (done.result() for done in running if done.exception() is None)
+                if failures:
+                    stop.set()
+                    raise failures[0]
+
+    def _one(
+        self, client: Client, pool: Any, sample: TokenSample, position: int, pieces: Mapping[bytes, int], stop: Any
+    ) -> TokenPart:
+        expected = (len(sample.text) // CHARACTERS_A_TOKEN, self.spec.max_new_tokens)
+        reserved = (sum(expected), self.spec.price(*expected))
+        self._meter.reserve(*reserved)
+        calls = 1
+
+        def spend_again() -> None:
+            nonlocal calls
+            self._meter.reserve(0, 0.0)
+            calls += 1
+
+        records, refused, tokens = {}, {}, expected
+        try:
+            body = self._body(self.messages[sample.text])
+            reply = client.post(pool, "/chat/completions", body, stop, spend_again)
+            text, listed, tokens = _read(reply, expected)
+            if self.spec.top_logprobs:
+                records[position] = _top_record(sample, self.chat, listed, pieces, self.spec.top_logprobs)
+            else:
+                records[position] = text_record(sample, self.chat, text)
+        except (BadReplyError, RefusedError) as error:
+            refused[position] = str(error)
+        cost = self.spec.price(*tokens)
+        self._meter.settle(reserved, sum(tokens), cost)
+        return TokenPart(records=records, refused=refused, cost=cost, num_calls=calls, num_tokens=sum(tokens))
+
+
+def _read(reply: Any, expected: tuple[int, int]) -> tuple[str, list[Mapping[str, Any]], tuple[int, int]]:
+    """Text, tokens with their alternatives, and tokens in and out.
+
+    Raises:
+        RefusedError: it can't be used.
+    """
+    try:
+        (choice,) = reply["choices"]
+        message, usage = choice["message"], reply.get("usage") or {}
+        if message.get("refusal"):
+            raise RefusedError("the model refused")
+        if choice.get("finish_reason") not in ("stop", None):
+            raise RefusedError(f"finish_reason {choice['finish_reason']}")
+        text = message["content"].strip()
+        listed = list((choice.get("logprobs") or {}).get("content") or [])
+        counts = [usage.get("prompt_tokens", expected[0]), usage.get("completion_tokens", expected[1])]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise RefusedError("no chat completion") from None
+    if not text:
+        raise RefusedError("an empty answer")
+    return text, listed, (int(counts[0]), int(counts[1]))
+
+
+def _pieces(chat: ChatTokens) -> dict[bytes, int]:
+    """Bytes of each ordinary token -> its id."""
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [b for b in range(256) if b not in printable]
+    byte_of = {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(others)}
+    assert set(byte_of) == set(ByteLevel.alphabet()), "the alphabet of byte-level tokenizers"
+    added = set(chat.tokenizer.added_tokens_decoder)
+    vocabulary = chat.tokenizer.get_vocab()
+    ordinary = {piece: i for piece, i in vocabulary.items() if i not in added and all(c in byte_of for c in piece)}
+    return {bytes(byte_of[c] for c in piece): i for piece, i in ordinary.items()}
+
+
+def _bytes_of(entry: Mapping[str, Any]) -> bytes:
+    given = entry.get("bytes")
+    return bytes(given) if given else str(entry.get("token", "")).encode()
+
+
+def _top_record(
+    sample: TokenSample, chat: ChatTokens, listed: Sequence[Mapping[str, Any]], pieces: Mapping[bytes, int], width: int
+) -> TokenRecord:
+    """The alternatives in the vocabulary of the student's base; those that it lacks go to the rest.
+
+    That the answer ended is known, and how likely that was is not: the end is taken as certain.
+
+    Raises:
+        RefusedError: no log-probabilities, or tokens that this vocabulary doesn't have.
+    """
+    kept = [entry for entry in listed if _bytes_of(entry) not in (b"", chat.tokenizer.eos_token.encode())]
+    answer = [pieces.get(_bytes_of(entry)) for entry in kept]
+    if not kept or None in answer:
+        raise RefusedError("log-probabilities are missing, or of another tokenizer (set teacher.top_logprobs=0)")
+    rows = [_filled(_alternatives(entry, pieces), width, len(chat.tokenizer)) for entry in kept]
+    rows.append(_filled({chat.end: 0.0}, width, len(chat.tokenizer)))
+    ids_AK = np.array([[i for i, _ in row] for row in rows], np.int64)
+    logs_AK = np.array([[value for _, value in row] for row in rows], np.float32)
+    rest_A = np.clip(1 - np.exp(logs_AK.astype(np.float64)).sum(1), 1e-12, 1.0)
+    ends = chat.byte_ends(sample.ids)
+    ids = [*(int(i) for i in answer if i is not None), chat.end]
+    return TokenRecord(
+        ids=np.array([*sample.ids, *ids], np.int32),
+        ends=np.concatenate([ends, chat.byte_ends(ids, int(ends[-1]))]),
+        first=len(sample.ids),
+        indices=ids_AK.astype(np.int32),
+        logprobs=logs_AK,
+        tail=np.log(rest_A).astype(np.float32),
+    )
+
+
+def _alternatives(entry: Mapping[str, Any], pieces: Mapping[bytes, int]) -> dict[int, float]:
+    found: dict[int, float] = {}
+    for other in (entry, *(entry.get("top_logprobs") or [])):
+        value, number = other.get("logprob"), pieces.get(_bytes_of(other))
+        if not isinstance(value, int | float) or math.isnan(value) or value > 1e-6:
+            raise RefusedError("broken logprobs")
+        if number is not None:
+            found[number] = max(min(float(value), 0.0), EMPTY)
+    return found
+
+
+def _filled(found: Mapping[int, float], width: int, vocabulary_size: int) -> list[tuple[int, float]]:
+    """The likeliest, and where there are fewer than `width`, tokens that were not named."""
+    best = sorted(found.items(), key=lambda pair: -pair[1])[:width]
+    spare = (i for i in range(vocabulary_size) if i not in found)
+    return best + [(next(spare), EMPTY) for _ in range(width - len(best))]

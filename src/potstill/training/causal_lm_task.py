@@ -1,0 +1,151 @@
+"""The task of a causal language model: to write the answers, and to find likely what its teacher found likely.
+
+Shapes: B batch, T tokens, N answer tokens of a batch, A answer tokens of a row, K kept alternatives, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from potstill.errors import DataError
+from potstill.losses.tokens import (
+    CrossEntropy,
+    ForwardKL,
+    SparseTarget,
+    TokenLoss,
+    TokenTerm,
+    answer_positions,
+    head_loss,
+)
+from potstill.students.base import StudentOutput
+from potstill.training.task import StepLoss
+from potstill.types import IntArray
+
+SCORE_BATCH = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatRow:
+    """One row, tokenised; the last token of the answer ends it.
+
+    Attributes:
+        prompt: token ids.
+        answer: token ids.
+        target: the teacher's alternatives at the answer's tokens, in this model's vocabulary; None where only the text
+            teaches.
+    """
+
+    prompt: Sequence[int]
+    answer: Sequence[int]
+    target: SparseTarget | None = None
+
+    @property
+    def length(self) -> int:
+        """Tokens."""
+        return len(self.prompt) + len(self.answer)
+
+
+class CausalLmTask:
+    """Cross-entropy where a row's text teaches, a divergence where the teacher's alternatives do; prompts are masked.
+
+    The loss of a row is the sum over its answer's tokens over the mean number of these a row, so that what a step does
+    doesn't depend on how its rows are cut into pieces for memory.
+    """
+
+    def __init__(
+        self, model: Any, rows: Sequence[ChatRow], *, dev: Sequence[ChatRow], loss: TokenLoss | None = None
+    ) -> None:
+        if not rows:
+            raise DataError("there is no row to learn from")
+        self.model = model
+        self.rows = rows
+        self.dev = dev
+        self.distillation = loss or ForwardKL()
+        self._mean_answer = float(np.mean([len(row.answer) for row in rows]))
+
+    @property
+    def trainable(self) -> nn.Module:
+        """The model."""
+        module: nn.Module = self.model
+        return module
+
+    @property
+    def lengths(self) -> IntArray:
+        """Tokens of each row."""
+        return np.array([row.length for row in self.rows], np.int64)
+
+    def loss(self, positions_B: IntArray, step: int) -> StepLoss:
+        """Sum over rows. Gradients are made in the forward and used up once, so no part of it is given apart."""
+        rows = [self.rows[i] for i in positions_B.tolist()]
+        hidden_ND, labels_N = self._answer_states(rows)
+        head_VD = self.model.lm_head.weight
+        total = hidden_ND.new_zeros((), dtype=torch.float32)
+        is_soft_N = torch.tensor([r.target is not None for r in rows for _ in r.answer], device=hidden_ND.device)
+        if not bool(is_soft_N.all()):
+            target = SparseTarget.of_labels(labels_N[~is_soft_N])
+            terms = [TokenTerm(name="cross_entropy", loss=CrossEntropy(), target=target)]
+            total = total + head_loss(hidden_ND[~is_soft_N], head_VD, terms).total
+        if bool(is_soft_N.any()):
+            target = _joined([row.target for row in rows if row.target is not None], hidden_ND.device)
+            terms = [TokenTerm(name="distillation", loss=self.distillation, target=target)]
+            total = total + head_loss(hidden_ND[is_soft_N], head_VD, terms).total
+        return StepLoss(total / self._mean_answer, {}, StudentOutput(hidden_ND, hidden_ND))
+
+    def _answer_states(self, rows: Sequence[ChatRow]) -> tuple[Tensor, Tensor]:
+        """The hidden states that predict the answers' tokens, N x D, and those tokens."""
+        ids_BT, mask_BT, is_answer_BT = padded(rows, next(self.model.parameters()).device)
+        hidden_BTD = self.model.model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).last_hidden_state
+        places_N, labels_N = answer_positions(ids_BT, is_answer_BT)
+        return hidden_BTD.flatten(0, 1)[places_N], labels_N
+
+    def score(self) -> float:
+        """Nats a token of the answers of dev; NaN without dev."""
+        if not self.dev:
+            return float("nan")
+        was_training = self.model.training
+        self.model.eval()
+        total, count = 0.0, 0
+        device = next(self.model.parameters()).device.type
+        for start in range(0, len(self.dev), SCORE_BATCH):
+            rows = self.dev[start : start + SCORE_BATCH]
+            with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=_computes_half(self.model)):
+                hidden_ND, labels_N = self._answer_states(rows)
+                target = SparseTarget.of_labels(labels_N)
+                terms = [TokenTerm(name="nll", loss=CrossEntropy(), target=target)]
+                total += float(head_loss(hidden_ND, self.model.lm_head.weight, terms).total)
+            count += len(labels_N)
+        self.model.train(was_training)
+        return total / count
+
+
+def _computes_half(model: Any) -> bool:
+    return bool(model.dtype == torch.bfloat16)
+
+
+def padded(rows: Sequence[ChatRow], device: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Ids, mask and whether a token belongs to the answer, B x T each; rows end on padding that nothing looks at."""
+    longest = max(row.length for row in rows)
+    ids_BT = torch.zeros(len(rows), longest, dtype=torch.long)
+    mask_BT = torch.zeros(len(rows), longest, dtype=torch.long)
+    is_answer_BT = torch.zeros(len(rows), longest, dtype=torch.bool)
+    for b, row in enumerate(rows):
+        ids_BT[b, : row.length] = torch.tensor([*row.prompt, *row.answer])
+        mask_BT[b, : row.length] = 1
+        is_answer_BT[b, len(row.prompt) : row.length] = True
+    return ids_BT.to(device), mask_BT.to(device), is_answer_BT.to(device)
+
+
+def _joined(targets: Sequence[SparseTarget], device: Any) -> SparseTarget:
+    """The targets of several rows, one after the other."""
+    tails = [target.tail for target in targets if target.tail is not None]
+    return SparseTarget(
+        indices=torch.cat([target.indices for target in targets]).to(device),
+        logprobs=torch.cat([target.logprobs for target in targets]).to(device),
+        tail=torch.cat(tails).to(device) if len(tails) == len(targets) else None,
+    )

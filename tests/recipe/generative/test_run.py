@@ -1,0 +1,151 @@
+import json
+import shutil
+
+import pytest
+
+from potstill.cli.main import main
+from potstill.errors import ConfigurationError, IntegrityError
+from potstill.recipe.generative.load import build_generative
+from potstill.recipe.generative.run import run_generative
+from potstill.report.generative import load_written_content
+from potstill.runtime.generating import is_generative, open_bundle
+from potstill.students.causal import save_causal_lm
+from potstill.types import Silent
+from tests.lm import TEXTS, tiny_model, tiny_tokenizer
+
+KINDS = {"card": "my new card is broken", "loan": "the rate of a loan", "travel": "flight and hotel"}
+
+
+def rows(count, start):
+    return [
+        {"prompt": f"{list(KINDS.values())[i % 3]} {i} {TEXTS[i % 5][: 5 + i % 9]}", "answer": list(KINDS)[i % 3]}
+        for i in range(start, start + count)
+    ]
+
+
+def settings(folder):
+    return {
+        "data": {
+            **{name: str(folder / f"{name}.jsonl") for name in ("train", "test", "unlabelled")},
+            "leakage": "keep",
+        },
+        "teacher": {"model": str(folder / "teacher"), "num_epochs": 6, "learning_rate": 1e-2, "max_new_tokens": 12},
+        "student": {"layers": 1},
+        "training": {"least_steps": 8, "num_epochs": 1, "learning_rate": 1e-2, "precision": "fp32", "top_k": 4},
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("writing")
+    for name, count, start in (("train", 24, 0), ("test", 9, 100), ("unlabelled", 9, 200)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(count, start)))
+    tokenizer = tiny_tokenizer([*TEXTS, *KINDS.values()])
+    save_causal_lm(folder / "teacher", tiny_model(tokenizer, layers=2), tokenizer)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    return run_generative(build_generative(settings(folder)), folder / "run", store=folder / "store")
+
+
+def test_the_result_line_holds_everybody(run):
+    for name in ("teacher", "student", "control"):
+        scores = run.result[name]
+        assert 0 <= scores["exact_match"] == scores["accuracy"] <= 1
+        assert scores["perplexity"] > 1 and scores["tokens_per_s"] > 0 and scores["latency_ms"]["p50"] > 0
+    assert run.result["student"]["kl"] >= 0 and run.result["student"]["num_kl_rows"] == 9
+    assert run.result["student"]["num_parameters"] < run.result["teacher"]["num_parameters"]
+    assert run.result["signal"] in ("top_k", "text") and "baseline" in run.result
+
+
+def test_student_and_control_are_tried_alike(run):
+    trials = load_written_content(run.folder / "report").trials
+    assert len(trials["student"]) == len(trials["control"]) == 2
+    assert {t["steps_done"] for name in trials for t in trials[name]} == {8}
+
+
+def test_a_finished_run_is_a_no_op(run, folder):
+    class Listening(Silent):
+        def __init__(self):
+            self.stages = []
+
+        def stage(self, name, total=None):
+            self.stages.append(name)
+
+    progress = Listening()
+    again = run_generative(build_generative(settings(folder)), run.folder, store=folder / "store", progress=progress)
+    assert again.result == run.result and progress.stages == ["data"]
+
+
+def test_answers_are_reused_by_another_run_of_the_same_teacher(run, folder, tmp_path):
+    values = settings(folder)
+    values["training"]["signal"] = "text"
+    shutil.copytree(run.folder / "stages", tmp_path / "run" / "stages")
+    again = run_generative(build_generative(values), tmp_path / "run", store=folder / "store")
+    assert again.result["teacher_calls"] == 0 and again.result["signal"] == "text"
+
+
+def test_another_recipe_gets_another_folder(run, folder):
+    values = settings(folder)
+    values["seed"] = 1
+    with pytest.raises(ConfigurationError, match="another recipe"):
+        run_generative(build_generative(values), run.folder, store=folder / "store")
+
+
+def test_bundle_answers_and_is_checked(run, tmp_path, capsys):
+    assert is_generative(run.bundle) and not is_generative(tmp_path)
+    probe = open_bundle(run.bundle).manifest.probes[0]
+    assert main(["predict", str(run.bundle), probe["messages"][0]["content"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["answer"]
+    copy = tmp_path / "bundle"
+    shutil.copytree(run.bundle, copy)
+    (copy / "config.json").write_bytes((copy / "config.json").read_bytes() + b" ")
+    with pytest.raises(IntegrityError, match=r"config\.json"):
+        open_bundle(copy)
+
+
+def test_evaluate_finds_what_the_run_found(run, folder, capsys):
+    assert main(["evaluate", str(run.bundle), str(folder / "test.jsonl"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["num_rows"] == 9
+    if found["engine"] == "transformers":
+        assert found["exact_match"] == run.result["student"]["exact_match"]
+
+
+def test_report_in_both_languages(run, capsys):
+    for language, word in (("en", "control"), ("ko", "대조군")):
+        assert main(["report", str(run.folder), "--lang", language]) == 0
+        page = (run.folder / "report" / "report.html").read_text("utf-8")
+        assert word in page and f'lang="{language}"' in page
+        assert word in (run.folder / "report" / "model_card.md").read_text("utf-8")
+    capsys.readouterr()
+
+
+def test_a_changed_report_is_noticed(run, tmp_path):
+    shutil.copytree(run.folder / "report", tmp_path / "report")
+    path = tmp_path / "report" / "report.json"
+    path.write_text(path.read_text("utf-8").replace('"num_test":9', '"num_test":8'), "utf-8")
+    with pytest.raises(IntegrityError, match="digest"):
+        load_written_content(tmp_path / "report")
+
+
+def test_options_of_a_classifier_are_refused(folder, capsys):
+    assert main(["distill", str(folder / "train.jsonl"), "--prompt", "prompt", "--label", "answer"]) == 2
+    assert "--label" in capsys.readouterr().err
+
+
+def test_export_and_runs_know_such_a_run(run, capsys):
+    assert main(["export", str(run.folder), "--target", "onnx-fp32"]) == 2
+    assert "model.gguf" in capsys.readouterr().err
+    assert main(["runs", str(run.folder.parent), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out.splitlines()[-1])["runs"]
+    assert found["state"] == "finished" and found["accuracy"] == run.result["student"]["accuracy"]
+
+
+def test_dry_run_reckons_without_a_model(folder, capsys):
+    arguments = ["distill", str(folder / "train.jsonl"), "--prompt", "prompt", "--dry-run", "--json"]
+    assert main(arguments) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["teacher_rows"] > 0 and found["cpu_seconds"] > 0

@@ -1,0 +1,130 @@
+"""A student that goes on from one that is deployed, and the round from devices back to devices."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from potstill import DataOptions
+from potstill.cli.main import main
+from potstill.errors import ConfigurationError, GateError
+from potstill.files import canonical_json
+from potstill.fleet.publisher import create_fleet, publish
+from potstill.fleet.publisher.deltas import make_deltas
+from potstill.fleet.publisher.inbox import DeviceRecord
+from potstill.fleet.publisher.rollout import read_rollout
+from potstill.recipe import Controls, Recipe
+from potstill.recipe.recipe import Export
+from potstill.recipe.refresh import refresh
+from potstill.recipe.run import run
+from potstill.students import Static
+from potstill.students.parent import read_parent
+from potstill.teachers import Scratch
+from potstill.training.settings import Training
+from tests.toys import sentences
+
+
+def write(path, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    return str(path)
+
+
+def recipe_of(folder, num_rows, **changes):
+    train = write(folder / f"{num_rows}.csv", sentences(num_rows))
+    values = {
+        "data": DataOptions(train=train, test=str(folder / "test.csv")),
+        "teacher": Scratch(num_epochs=10, precision="fp32"),
+        "student": Static(width=32, hidden=32),
+        "training": Training(num_epochs=6, num_trials=1, precision="fp32", batch_size=32, refit="no"),
+        "controls": Controls(baseline=False),
+        "export": Export(precision="int8_weights"),
+    }
+    return Recipe(**{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parent")
+    write(folder / "test.csv", sentences(80, seed=1))
+    return folder, run(recipe_of(folder, 160), folder / "run", store=folder / "store")
+
+
+def files(bundle):
+    return {path.name: path.read_bytes() for path in bundle.iterdir()}
+
+
+def test_a_child_is_like_its_parent_and_as_good(parent):
+    folder, before = parent
+    light = Training(num_epochs=1, num_trials=1, precision="fp32", batch_size=32, learning_rate=1e-4, refit="no")
+    recipe = recipe_of(folder, 200, parent=str(before.folder), training=light)
+    child = run(recipe, folder / "child", store=folder / "store")
+    old, new = files(before.bundle), files(child.bundle)
+    assert old["tokenizer.json"] == new["tokenizer.json"] and old["model.onnx"] != new["model.onnx"]
+    delta = next(d for d in make_deltas([old], new) if d.file == "model.onnx")
+    assert delta.method == "subtract" and delta.share < 0.06
+    assert child.result["student"]["accuracy"] >= before.result["student"]["accuracy"] - 0.05
+
+
+def test_weights_that_hardly_moved_stay_and_steps_stay(parent):
+    _, before = parent
+    found = read_parent(before.bundle)
+    name = "pieces.weight"
+    step = found.steps[name]
+    old = np.rint(found.weights[name] / step)
+    row = int(np.flatnonzero((np.abs(old[:, 3]) < 120) & np.abs(old).any(1))[0])
+    module = torch.nn.ModuleDict({"pieces": torch.nn.Embedding(*old.shape)})
+    values = found.weights[name] + 0.9 * step
+    values[row, 3] += 2.2 * step[row, 3]
+    module["pieces"].weight.data = torch.from_numpy(values)
+    replace(found, steps={name: step}).keep_grid(module)
+    after = np.rint(module["pieces"].weight.detach().numpy() / step)
+    assert after[row, 3] == old[row, 3] + 3
+    assert np.count_nonzero(after != old) == 1
+
+
+def test_another_network_or_other_classes_are_no_parent(parent):
+    folder, before = parent
+    wider = recipe_of(folder, 160, parent=str(before.bundle), student=Static(width=48, hidden=32))
+    with pytest.raises(ConfigurationError, match="another network"):
+        run(wider, folder / "wider", store=folder / "store")
+    fewer = recipe_of(folder, 160, parent=str(before.bundle))
+    fewer = replace(fewer, data=replace(fewer.data, classes=("card", "loan")))
+    with pytest.raises(ConfigurationError, match="other classes"):
+        run(fewer, folder / "fewer", store=folder / "store")
+
+
+def test_a_round_from_devices_back_to_the_first_ring(parent, tmp_path, capsys):
+    folder, before = parent
+    fleet = create_fleet(tmp_path / "fleet", num_keys=1, threshold=1)
+    publish(fleet, before.bundle, model="intents")
+
+    def send(rows):
+        device = "0" * 32
+        record = DeviceRecord(device=device, cohort="default", model="intents", version=1, sequence=1)
+        samples = [{"text": text, "label": "card", "probability": 0.4} for text, _ in rows]
+        for name, content in ((f"devices/{device}", record.to_json()), (f"samples/{device}-1", samples)):
+            path = fleet.inbox / f"{name}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(canonical_json(content))
+
+    options = {"model": "intents", "cohort": "default", "store": folder / "store"}
+    send(sentences(5, seed=9))
+    assert refresh(before.folder, fleet, out=tmp_path / "none", **options).did == "nothing"
+    send(sentences(40, seed=9))
+    with pytest.raises(GateError, match="Nothing was published"):
+        refresh(before.folder, fleet, out=tmp_path / "next", max_drop=-1.0, **options)
+    assert read_rollout(fleet, "default", "intents").candidate is None
+
+    command = ["refresh", before.folder, "--fleet", fleet.folder, "--model", "intents", "--out", tmp_path / "next"]
+    assert main([*map(str, command), "--max-drop", "0.1", "--store", str(folder / "store"), "-q", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (found["did"], found["num_rows"], found["release"]["version"]) == ("published", 40, 2)
+    rollout = read_rollout(fleet, "default", "intents")
+    assert (rollout.candidate, rollout.share) == (2, 0.05)
+    assert not list((fleet.inbox / "samples").glob("*.json")), "rows are learned once"
+    with pytest.raises(ConfigurationError, match="not what is deployed"):
+        refresh(tmp_path / "next", fleet, out=tmp_path / "again", **options)

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import torch
+
+from potstill.losses.tokens import SparseTarget
+from potstill.training.causal_lm_task import CausalLmTask, ChatRow
+from potstill.training.loop import Plan, train
+from potstill.types import Silent
+from tests.lm import tiny_model, tiny_tokenizer
+
+
+@pytest.fixture
+def model():
+    return tiny_model(tiny_tokenizer(), layers=2)
+
+
+ROWS = [
+    ChatRow(prompt=[5, 6, 7], answer=[8, 9, 2]),
+    ChatRow(prompt=[5], answer=[10, 2]),
+    ChatRow(prompt=[6, 7], answer=[11]),
+]
+
+
+def dense_nats(model, row):
+    ids = torch.tensor([[*row.prompt, *row.answer]])
+    logprobs = model(ids).logits[0].log_softmax(-1)
+    places = torch.arange(len(row.prompt) - 1, ids.shape[1] - 1)
+    return -logprobs[places, ids[0, len(row.prompt) :]].sum()
+
+
+def test_prompts_are_masked_and_labels_shifted_once(model):
+    task = CausalLmTask(model, ROWS, dev=ROWS)
+    wanted = sum(dense_nats(model, row) for row in ROWS)
+    total = task.loss(np.arange(3), 0).total * 2  # the mean answer has 2 tokens
+    torch.testing.assert_close(total, wanted)
+    assert task.score() == pytest.approx(float(wanted.detach()) / 6, rel=1e-5)
+
+
+def test_gradient_is_that_of_the_dense_loss(model):
+    task = CausalLmTask(model, ROWS, dev=ROWS)
+    (sum(dense_nats(model, row) for row in ROWS) / 2).backward()
+    wanted = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+    task.loss(np.arange(3), 0).total.backward()
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(p.grad, wanted[name], atol=1e-5, rtol=1e-4)
+
+
+def test_a_loss_does_not_depend_on_how_its_rows_are_cut(model):
+    task = CausalLmTask(model, ROWS, dev=ROWS)
+    whole = task.loss(np.arange(3), 0).total
+    parts = sum(task.loss(np.array([i]), 0).total for i in range(3))
+    torch.testing.assert_close(whole, parts)
+
+
+def test_a_student_that_says_what_its_teacher_said_has_nothing_to_learn(model):
+    row = ROWS[0]
+    with torch.no_grad():
+        logprobs = model(torch.tensor([[*row.prompt, *row.answer]])).logits[0].log_softmax(-1)[2:-1]
+    top = logprobs.topk(8)
+    tail = torch.log1p(-top.values.exp().sum(-1))
+    soft = ChatRow(
+        prompt=row.prompt, answer=row.answer, target=SparseTarget(indices=top.indices, logprobs=top.values, tail=tail)
+    )
+    task = CausalLmTask(model, [soft], dev=[])
+    found = task.loss(np.array([0]), 0).total
+    assert float(found.detach()) == pytest.approx(0, abs=1e-5)
+    found.backward()
+    assert all(float(p.grad.abs().max()) < 1e-4 for p in model.parameters() if p.grad is not None)
+    assert np.isnan(task.score())
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(model, tmp_path):
+    plan = Plan(num_steps=6, batch_size=2, learning_rate=1e-2, evaluate_every=3, checkpoint_every_s=0.0)
+    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    train(CausalLmTask(model, ROWS, dev=ROWS), plan, folder=tmp_path / "a", progress=Silent())
+    whole = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    class Stop(Silent):
+        count = 0
+
+        def advance(self, count=1):
+            self.count += 1
+            if self.count == 4:
+                raise KeyboardInterrupt
+
+    model.load_state_dict(start)
+    with pytest.raises(KeyboardInterrupt):
+        train(CausalLmTask(model, ROWS, dev=ROWS), plan, folder=tmp_path / "b", progress=Stop())
+    model.load_state_dict(start)
+    state = train(CausalLmTask(model, ROWS, dev=ROWS), plan, folder=tmp_path / "b", progress=Silent())
+    assert state.step == 6
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, whole[name]), name
