@@ -20,6 +20,10 @@ FORMAT = {
 def browser(server, client):
     """Somebody who signed in, with forty rows of a closed set and one conflict."""
     pytest.importorskip("torch", reason="needs potstill[train]")
+    for text in ("free words", "other words"):
+        client.chat.completions.create(
+            model="big", messages=[{"role": "user", "content": text}], store=True, metadata={"task": "free"}
+        )
     for i in range(40):
         text = f"{'red' if i % 2 else 'dull'} thing {i % 38}"
         client.chat.completions.create(
@@ -28,10 +32,6 @@ def browser(server, client):
             store=True,
             metadata={"task": "colour"},
             response_format=FORMAT,
-        )
-    for text in ("free words", "other words"):
-        client.chat.completions.create(
-            model="big", messages=[{"role": "user", "content": text}], store=True, metadata={"task": "free"}
         )
     with Browsing(server) as found:
         found.sign_in(server.api_key)
@@ -107,6 +107,13 @@ def test_a_student_is_made_shown_asked_and_downloaded(server, browser):
     assert manifest.json()["format"] == "potstill-bundle"
     assert browser.get(model + "/files/..%2F..%2Fjob.json").status_code in (400, 404)
     assert browser.get(model + "/files/job.json").status_code == 404
+    tried = browser.get(model + "/try/index.html")
+    assert tried.status_code == 200 or "npm" in tried.text
+    if tried.status_code == 200:
+        assert "'wasm-unsafe-eval'" in tried.headers["content-security-policy"]
+        assert browser.get(model + "/try/page.mjs").headers["content-type"].startswith("text/javascript")
+        assert browser.get(model + "/try/model.onnx").status_code == 200
+        assert browser.get(model + "/try/job.json").status_code == 404
     assert "as fast as the last job" in browser.get("/distil?metadata=task%3Dcolour").text
     browser.get(model)
     assert browser.post(model + "/delete").status_code == 303

@@ -9,11 +9,13 @@ from sqlalchemy import Connection, Row, select
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
-from potstill.errors import PotstillError
+from potstill.errors import ConfigurationError, PotstillError
+from potstill.exporters.ort_web import ort_web_files
+from potstill.exporters.web import web_files
 from potstill.runtime.manifest import NAME as MANIFEST
 from potstill.runtime.manifest import Manifest, parse_manifest
 from potstill.server.database.tables import models
-from potstill.server.errors import not_found
+from potstill.server.errors import invalid, not_found
 from potstill.server.models import find_model
 from potstill.server.routes import models as api
 from potstill.server.settings import ANY_MODEL
@@ -25,6 +27,12 @@ from potstill.server.web.visit import HEADERS, Visit, go_to, look, send
 REPORT, CARD = "report.html", "model_card.md"
 # The report is one page with its own styles and pictures; it may run nothing and reach nobody.
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; sandbox"
+# The student's own page keeps its style inside and compiles WebAssembly; it reaches nobody but this server.
+TRY_POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' blob:; connect-src 'self'; style-src 'unsafe-inline'; "
+    "img-src blob: data:; media-src blob:; worker-src 'self' blob:; base-uri 'none'; frame-ancestors 'none'"
+)
+TRY_KINDS = {".html": "text/html", ".mjs": "text/javascript", ".wasm": "application/wasm", ".json": "application/json"}
 CHECKPOINT = ":ckpt-step-"
 MAX_CARD_BYTES = 64 << 10
 
@@ -80,6 +88,28 @@ async def download(visit: Visit) -> Response:
     return FileResponse(folder / name, headers=HEADERS, filename=name, media_type="application/octet-stream")
 
 
+async def try_it(visit: Visit) -> Response:
+    """A file of the page that runs the student in the browser itself."""
+    row, name = await _row(visit), visit.call.path("name")
+    language = visit.viewer.words.language
+    try:
+        found = await run_in_threadpool(_browser_files, _folder(visit, row), row.id, language)
+    except ConfigurationError as error:
+        raise invalid(str(error), code="no_page") from None
+    if name not in found:
+        raise not_found("file", name)
+    headers = {**HEADERS, "content-security-policy": TRY_POLICY}
+    return Response(found[name], 200, headers, TRY_KINDS.get(Path(name).suffix, "application/octet-stream"))
+
+
+def _browser_files(folder: Path, title: str, language: str) -> dict[str, bytes]:
+    manifest = _manifest(folder)
+    if manifest is None:
+        return {}
+    bundle = {name: (folder / name).read_bytes() for name in (MANIFEST, *manifest.files)}
+    return web_files(bundle, ort_web_files(), title=title, language=language)
+
+
 async def _row(visit: Visit) -> Row[Any]:
     id, project = visit.call.path("model"), visit.call.project
 
@@ -119,6 +149,7 @@ def _read(row: Row[Any], folder: Path, asked: Playground) -> Model:
         facts=facts,
         downloads=downloads | ({MANIFEST: (folder / MANIFEST).stat().st_size} if manifest else {}),
         has_report=(run / REPORT).is_file(),
+        can_try=manifest is not None,
         job=run.parent.name if run.parent.name.startswith("ftjob-") else "",
         playground=asked,
     )
@@ -135,6 +166,7 @@ ENDPOINTS = (
     look("/models", show_all),
     look("/models/{model:path}/report", report),
     look("/models/{model:path}/files/{name}", download),
+    look("/models/{model:path}/try/{name}", try_it),
     send("/models/{model:path}/ask", ask),
     send("/models/{model:path}/delete", delete),
     look("/models/{model:path}", show_one),

@@ -88,7 +88,7 @@ def model_page(viewer: Viewer, model: Model) -> str:
     words = viewer.words
     actions = []
     if model.can_try:
-        actions.append(controls.link_button(words("try_in_browser"), model.address + "/try"))
+        actions.append(controls.link_button(words("try_in_browser"), model.address + "/try/index.html"))
     if model.has_report:
         actions.append(controls.link_button(words("report"), model.address + "/report", look="main"))
     delete = controls.button(words("delete"), look="danger", confirm=words("delete_confirm"))
