@@ -3,9 +3,9 @@
 n tokens with a signal, K kept tokens.
 
 A plain row is one record by itself, for journals and for reading one sample. A shard turns all its rows into columns:
-ids of kept tokens become ranks by how often they are kept (a table in the shard says which), split into high and low
-bytes, log-probabilities become steps of 1/16 nat below the one before; then each plane is compressed with zstd. Ranks
-of one place in the order look alike, and so do the steps, so columns run over all tokens of the shard.
+ids of kept tokens become ranks by how often they are kept (a table in the shard says which), in one byte or, for rare
+ones, three; log-probabilities become steps of 1/16 nat below the one before. Ranks of one place in the order look
+alike, and so do steps, so a column runs over all tokens of the shard, and each is compressed with zstd by itself.
 """
 
 from __future__ import annotations
@@ -18,18 +18,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from potstill.errors import MissingExtraError, StoreError
+from potstill.errors import StoreError
+from potstill.signals.tokens.columns import (
+    Bytes,
+    compress,
+    decompress,
+    join_ranks,
+    join_words,
+    rank,
+    split_ranks,
+    split_words,
+)
 from potstill.signals.tokens.format import TokenFormat
 from potstill.signals.tokens.record import TokenRecord
 from potstill.types import IntArray
 
 # Of how rows become columns; a shard of another version is asked again.
-COLUMNS_VERSION = 2
+COLUMNS_VERSION = 3
 STEPS_A_NAT = 16
-LEVEL = 12
 _HEAD = struct.Struct("<III")  # tokens, first token with a signal, bytes of text
-_PLANE = struct.Struct("<IQ")
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +106,16 @@ class TokenCodec:
         planes = [heads[:, i].astype("<u4").view(np.uint8) for i in range(3)]
         if all_fields:
             joined = {name: np.concatenate([f[name] for f in all_fields]) for name in all_fields[0]}
-            planes += [*_split(joined["ids"]), *_split(joined["spans"]), joined["text"].view(np.uint8)]
+            planes += [*split_words(joined["ids"]), *split_words(joined["spans"]), joined["text"].view(np.uint8)]
             if self.form.kind in ("top_k", "sampled"):
-                table, ranks = _rank(joined["indices"])
-                columns = [ranks, joined["steps"]]
-                columns_Kn = [column.reshape(-1, self.form.width).T.ravel() for column in columns]
-                planes += [*_split(np.diff(table, prepend=0)), *_split(columns_Kn[0]), columns_Kn[1], joined["tail"]]
+                table, ranks = rank(joined["indices"])
+                columns_Kn = [part.reshape(-1, self.form.width).T for part in (ranks, joined["steps"])]
+                planes += [*split_words(np.diff(table, prepend=0)), joined["tail"]]
+                planes += [*columns_Kn[1], *split_ranks(columns_Kn[0])]
             elif self.form.kind == "hidden":
                 # Sign and exponent of a state repeat, its mantissa doesn't.
                 planes += list(joined["hidden"].view(np.uint8).reshape(-1, 2).T)
-        return b"".join(_compress(plane) for plane in planes)
+        return compress(planes)
 
     def unpack(self, content: bytes, num_rows: int) -> list[bytes]:
         """The plain rows of a shard.
@@ -116,23 +123,22 @@ class TokenCodec:
         Raises:
             StoreError: not what `pack` made.
         """
-        planes = _decompress(content)
+        planes = list(decompress(content))
         heads = np.stack([planes[i].view("<u4") for i in range(3)], 1).astype(np.int64)
         if len(heads) != num_rows:
             raise StoreError(f"a shard of {num_rows} records holds {len(heads)}")
         if not num_rows:
             return []
         num_signals = heads[:, 0] - heads[:, 1]
-        at = 3
-        ids, spans, text = _join(planes[at : at + 4]), _join(planes[at + 4 : at + 8]), planes[at + 8]
+        ids, spans, text, planes = join_words(planes[3:7]), join_words(planes[7:11]), planes[11], planes[12:]
         columns = [(ids, heads[:, 0]), (spans, heads[:, 0])]
-        planes, width = planes[at + 9 :], self.form.width
+        width = self.form.width
         if self.form.kind in ("top_k", "sampled"):
-            table, ranks = _join(planes[:4]), _join(planes[4:8])
-            table = np.cumsum(table, dtype=np.uint32)
-            indices = table[ranks.reshape(width, -1).T.ravel()].astype(self._index_type)
-            columns += [(indices, num_signals * width), (planes[8].reshape(width, -1).T.ravel(), num_signals * width)]
-            columns.append((planes[9], num_signals))
+            table = np.cumsum(join_words(planes[:4]), dtype=np.uint32)
+            ranks_Kn = join_ranks(planes[5 + width :], width)
+            columns.append((table[ranks_Kn.T.ravel()].astype(self._index_type), num_signals * width))
+            columns.append((np.stack(planes[5 : 5 + width], 1).ravel(), num_signals * width))
+            columns.append((planes[4], num_signals))
         elif self.form.kind == "hidden":
             states = np.stack(planes[:2], 1).ravel().view("<u2")
             columns.append((states, num_signals * width))
@@ -193,53 +199,3 @@ class TokenCodec:
             "logprobs": (logprobs_nK - log_total_n1).astype(np.float32),
             "tail": (tail_n1 - log_total_n1)[:, 0].astype(np.float32),
         }
-
-
-def _rank(indices: NDArray[Any]) -> tuple[IntArray, IntArray]:
-    """The distinct indices from the most frequent on, and each index as its place there.
-
-    Most are kept as seldom as many others; those stand in order, so that their differences are small.
-    """
-    distinct, places, counts = np.unique(indices, return_inverse=True, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    ranks = np.empty(len(order), np.int64)
-    ranks[order] = np.arange(len(order))
-    return distinct[order].astype(np.int64), ranks[places]
-
-
-def _split(values: NDArray[Any]) -> list[Bytes]:
-    """Four byte planes, the lowest first; planes of zeros take nothing."""
-    return list(np.ascontiguousarray(values.astype("<u4")).view(np.uint8).reshape(-1, 4).T)
-
-
-def _join(planes: Sequence[Bytes]) -> IntArray:
-    return np.ascontiguousarray(np.stack(planes, 1)).view("<u4").ravel()
-
-
-def _compress(plane: Bytes) -> bytes:
-    content: bytes = zstandard().ZstdCompressor(level=LEVEL).compress(np.ascontiguousarray(plane).tobytes())
-    return _PLANE.pack(len(content), plane.size) + content
-
-
-def _decompress(content: bytes) -> list[Bytes]:
-    planes, at = [], 0
-    reader = zstandard().ZstdDecompressor()
-    while at < len(content):
-        length, size = _PLANE.unpack_from(content, at)
-        at += _PLANE.size
-        planes.append(np.frombuffer(reader.decompress(content[at : at + length], max_output_size=size), np.uint8))
-        at += length
-    return planes
-
-
-def zstandard() -> Any:
-    """The package, imported where it is used.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    try:
-        import zstandard as package
-    except ImportError as error:
-        raise MissingExtraError("zstandard", "lm") from error
-    return package
