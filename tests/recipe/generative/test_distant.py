@@ -22,7 +22,13 @@ def test_recorded_answers_teach_a_student(tmp_path, capsys):
     arguments = ["distill", write("train", 18, 0), "--prompt", "prompt", "--test", write("test", 6, 100)]
     arguments += ["--unlabelled", write("more", 6, 200), "--teacher", "recorded:said", "--layers", "1"]
     options = [f"student.base={tmp_path / 'base'}", "training.least_steps=4", "training.num_epochs=1"]
-    options += ["teacher.max_new_tokens=8", "data.leakage=keep", "training.precision=fp32", "gguf=none"]
+    options += [
+        "teacher.max_new_tokens=8",
+        "data.leakage=keep",
+        "training.precision=fp32",
+        "gguf=none",
+        "baseline=false",
+    ]
     for option in options:
         arguments += ["--set", option]
     arguments += ["--out", str(tmp_path / "run"), "--store", str(tmp_path / "store"), "--json", "--quiet"]
