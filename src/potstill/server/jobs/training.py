@@ -124,7 +124,7 @@ def _finish(say: Say, compiled: Compiled, recipe: Recipe, curve: Curve, result: 
     say(
         {
             "kind": "done",
-            "template": template_of(compiled.task),
+            "task": compiled.task.to_json(),
             "step": steps,
             "metrics": metrics,
             "csv": results_csv(curve.points),
@@ -138,25 +138,6 @@ def _finish(say: Say, compiled: Compiled, recipe: Recipe, curve: Curve, result: 
             "result": result,
         }
     )
-
-
-def template_of(task: Task) -> dict[str, Any]:
-    """How the model reads and writes, see `server/models`."""
-    answer, prompt = task.answer, task.prompt
-    fields = [
-        {"field": field.name, "key": ".".join(field.path), "values": dict(field.values)} for field in answer.fields
-    ]
-    names = {field.path for field in answer.fields}
-    constants = {} if answer.template is None else {k: v for k, v in answer.template.items() if (k,) not in names}
-    return {
-        "input": prompt.modality,
-        "form": "text" if answer.template is None else "json",
-        "fields": fields,
-        "prefix": prompt.before,
-        "suffix": prompt.after,
-        "constants": constants,
-        "task": task.to_json(),
-    }
 
 
 class _Progress:

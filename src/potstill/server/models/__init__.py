@@ -1,10 +1,9 @@
-"""Trained students: rows that name a bundle and a template, and the loaded bundles that answer.
+"""Trained students: rows that name a bundle and a task, and the loaded bundles that answer.
 
 A job adds a student with `add_model`; from then on it is listed and answers.
 """
 
 from potstill.server.models.registry import Students, add_model, find_model, model_object
 from potstill.server.models.student import Student
-from potstill.server.models.template import FieldAnswer, Template
 
-__all__ = ["FieldAnswer", "Student", "Students", "Template", "add_model", "find_model", "model_object"]
+__all__ = ["Student", "Students", "add_model", "find_model", "model_object"]

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, Row, select
 from starlette.concurrency import run_in_threadpool
 
 from potstill.runtime.model import load
+from potstill.server.compiling import Task
 from potstill.server.database import Database
 from potstill.server.database.tables import models
 from potstill.server.errors import no_such_model
 from potstill.server.ids import next_seq, now
 from potstill.server.models.student import Student
-from potstill.server.models.template import Template
 
 CLASSIFIER = "classifier"
 MAX_LOADED = 16
 
 
 def add_model(
-    connection: Connection, project: str, id: str, *, base: str, folder: str, template: Template, kind: str = CLASSIFIER
+    connection: Connection, project: str, id: str, *, base: str, folder: str, task: Task, kind: str = CLASSIFIER
 ) -> None:
     """Makes a bundle known as a student.
 
@@ -34,11 +34,12 @@ def add_model(
         id: `ft:BASE:ORGANISATION:SUFFIX:ID`.
         base: what it was trained from.
         folder: of the bundle, relative to the data folder.
-        template: how it reads and writes.
+        task: how it reads and writes.
         kind: who answers.
     """
+    # Not the canonical form: an answer keeps the order of its keys.
     row = {"seq": next_seq(), "project": project, "id": id, "created_at": now(), "base": base, "kind": kind}
-    connection.execute(models.insert(), {**row, "folder": folder, "template": msgspec.json.encode(template)})
+    connection.execute(models.insert(), {**row, "folder": folder, "template": json.dumps(task.to_json()).encode()})
 
 
 def find_model(connection: Connection, project: str, id: str) -> Row[Any]:
@@ -91,4 +92,4 @@ class Students:
         self._loaded.pop((project, id), None)
 
     def _load(self, row: Row[Any]) -> Student:
-        return Student(row.id, load(self._data / row.folder), msgspec.json.decode(row.template, type=Template))
+        return Student(row.id, load(self._data / row.folder), Task.from_json(json.loads(row.template)))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 from starlette.concurrency import run_in_threadpool
 
 from potstill.errors import DataError
 from potstill.runtime.model import Model, Prediction
 from potstill.server.answerers import Json, completion, in_chunks
+from potstill.server.compiling import Task
 from potstill.server.errors import invalid
-from potstill.server.models.template import FieldAnswer, Template, allowed_values
+from potstill.server.models.data_url import picture_bytes
+from potstill.server.models.enum import allowed_values, best_allowed
 
 LONG_TEXT = 20_000
 """Characters; up to this a prediction takes less time than a change of thread."""
@@ -25,7 +27,7 @@ class Student:
 
     id: str
     model: Model
-    template: Template
+    task: Task
 
     @property
     def name(self) -> str:
@@ -34,11 +36,14 @@ class Student:
 
     async def complete(self, body: Json) -> Json:
         """Answers, with what it is worth in the extension field `potstill`."""
-        prediction = await self.predict(body)
-        labels = self._labels(prediction, body.get("response_format"))
-        content = self.template.answer(labels)
+        prediction, fits = await self._read(body)
+        content = self.task.answer.write(self._labels(prediction, body.get("response_format")))
         found = completion(self.id, content, usage=self._usage(body, content))
-        found["potstill"] = {"probability": prediction.probability, "in_scope": prediction.in_scope}
+        found["potstill"] = {
+            "probability": prediction.probability,
+            "in_scope": prediction.in_scope,
+            "fits_template": fits,
+        }
         return found
 
     async def stream(self, body: Json) -> AsyncIterator[Json]:
@@ -52,29 +57,32 @@ class Student:
         Raises:
             ApiError: 400: nothing in it can be read.
         """
-        if self.template.input == "text":
-            text = self.template.text(body["messages"])
-            if len(text) <= LONG_TEXT:
-                return self.model.predict([text])[0]
-            return (await run_in_threadpool(self.model.predict, [text]))[0]
-        file = self.template.picture(body["messages"])
-        try:
-            picture = await run_in_threadpool(self.model.read, file)
-            return (await run_in_threadpool(self.model.predict, [picture]))[0]
-        except DataError as error:
-            raise invalid(str(error), "messages", "invalid_image") from None
+        return (await self._read(body))[0]
 
-    def _labels(self, prediction: Prediction, response_format: Json | None) -> Json:
+    async def _read(self, body: Json) -> tuple[Prediction, bool]:
+        """The prediction, and whether the prompt has the template of those that it learned from."""
+        messages = body["messages"]
+        if not any(message.get("role") == "user" for message in messages):
+            raise invalid("This student answers what a user says, and there is no message of a user.", "messages")
+        try:
+            value, fits = self.task.prompt.take(messages)
+            if self.task.prompt.modality == "image":
+                value = await run_in_threadpool(self.model.read, picture_bytes(value))
+            elif len(value) <= LONG_TEXT:
+                return self.model.predict([value])[0], fits
+            return (await run_in_threadpool(self.model.predict, [value]))[0], fits
+        except DataError as error:
+            raise invalid(str(error), "messages") from None
+
+    def _labels(self, prediction: Prediction, response_format: Json | None) -> dict[str, str]:
         """The most probable classes among those that the request's own schema allows."""
         single = len(self.model.schema.fields) == 1
         found = {}
-        for field in self.model.schema.fields:
+        for field in self.task.answer.fields:
             label = prediction.label if single else prediction.label[field.name]
             by_class = prediction.probabilities if single else prediction.probabilities[field.name]
-            part = next((part for part in self.template.fields if part.field == field.name), None)
-            if part and not field.multi and self.template.form == "json":
-                label = _allowed(part, label, by_class, allowed_values(response_format, part.key))
-            found[field.name] = label
+            limit = allowed_values(response_format, field.path) if field.path else None
+            found[field.name] = best_allowed(field, label, by_class, limit)
         return found
 
     def _usage(self, body: Json, content: str) -> Json:
@@ -83,16 +91,3 @@ class Student:
         prompt, answer = (-(-sum(len(text.encode()) for text in part) // 4) for part in (texts, [content]))
         details = {"prompt_tokens_details": {"cached_tokens": 0}}
         return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer, **details}
-
-
-def _allowed(part: FieldAnswer, label: str, by_class: Mapping[str, float], values: list[Any] | None) -> str:
-    if values is None or part.value(label) in values:
-        return label
-    kept = {name: p for name, p in by_class.items() if part.value(name) in values}
-    if not kept:
-        raise invalid(
-            f"The schema in 'response_format' allows none of the values that this student knows for '{part.key}'.",
-            "response_format",
-            "no_common_value",
-        )
-    return max(kept, key=lambda name: kept[name])

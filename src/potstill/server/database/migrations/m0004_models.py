@@ -19,7 +19,7 @@ def models(metadata: MetaData) -> Table:
         Column("base", Text, nullable=False),
         Column("kind", Text, nullable=False),  # who answers: see `server/models`
         Column("folder", Text, nullable=False),  # of the bundle, relative to the data folder
-        Column("template", LargeBinary, nullable=False),  # JSON: from prompt to input, from label to answer
+        Column("template", LargeBinary, nullable=False),  # JSON of a `compiling.Task`
         Index("models_id", "project", "id", unique=True),
         Index("models_page", "project", "seq"),
     )
