@@ -60,7 +60,7 @@ async def teacher(reader, writer):
         while head_of := await reader.readuntil(b"\r\n\r\n"):
             await reader.readexactly(int(head_of.lower().partition(b"content-length:")[2].split()[0]))
             writer.write(head + content)
-    except (asyncio.IncompleteReadError, ConnectionError):
+    except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
         writer.close()
 
 

@@ -36,14 +36,6 @@ def new_file(
     }
 
 
-async def keep_file(services: Services, project: str, *, filename: str, purpose: str, content: bytes) -> dict[str, Any]:
-    """Keeps bytes that the server made as a file, and returns its row."""
-    digest = services.blobs.put(content)
-    row = new_file(project, filename=filename, purpose=purpose, digest=digest, size=len(content))
-    await services.database.write(lambda connection: add_file(connection, row))
-    return row
-
-
 def add_file(connection: Connection, row: dict[str, Any]) -> None:
     """Inserts it."""
     connection.execute(files.insert(), row)

@@ -21,12 +21,6 @@ def next_seq() -> int:
         return _last
 
 
-def seqs_at(created: int, count: int) -> range:
-    """Places within a past second, for rows that are imported with their date."""
-    first = created * SEQ_PER_S + secrets.randbelow(max(1, SEQ_PER_S - count))
-    return range(first, first + count)
-
-
 def first_seq_of(created: int) -> int:
     """No row of this second or later stands before it."""
     return created * SEQ_PER_S

@@ -18,7 +18,6 @@ from potstill.server.services import open_services
 from potstill.server.settings import Settings
 
 LONGEST_GOODBYE_S = 30
-FIRST_LINE = 64 << 10
 
 
 def serve(settings: Settings, ready: Callable[[dict[str, Any]], None]) -> None:
