@@ -103,6 +103,7 @@ def test_a_student_is_made_shown_asked_and_downloaded(server, browser):
     assert "red thing" not in card.text and "Downloads" in card.text
     report = browser.get(model + "/report")
     assert report.status_code == 200 and "sandbox" in report.headers["content-security-policy"]
+    assert browser.get(model + "/files/bundle.zip").content[:2] == b"PK"
     manifest = browser.get(model + "/files/manifest.json")
     assert manifest.json()["format"] == "potstill-bundle"
     assert browser.get(model + "/files/..%2F..%2Fjob.json").status_code in (400, 404)
