@@ -253,9 +253,7 @@ def fleet(texts):
         Ring(name=text, release=text, num_devices=10 * i, healthy_share=0.5 * i, is_halted=i == 0)
         for i, text in enumerate(texts[:3])
     ]
-    reports = [
-        DeviceReport(device=text, release=text, state=text, created_at=1_790_000_000, message=text) for text in texts
-    ]
+    reports = [DeviceReport(device=text, release=text, state=text, time="1", message=text) for text in texts]
     return Fleet(rings=rings, reports=reports)
 
 

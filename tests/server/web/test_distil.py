@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.server.web.browsing import Browsing
+from tests.server.web.storing import store
 
 FORMAT = {
     "type": "json_schema",
@@ -17,22 +18,14 @@ FORMAT = {
 
 
 @pytest.fixture
-def browser(server, client):
+def browser(server):
     """Somebody who signed in, with forty rows of a closed set and one conflict."""
     pytest.importorskip("torch", reason="needs potstill[train]")
     for text in ("free words", "other words"):
-        client.chat.completions.create(
-            model="big", messages=[{"role": "user", "content": text}], store=True, metadata={"task": "free"}
-        )
+        store(server, text, {"task": "free"})
     for i in range(40):
         text = f"{'red' if i % 2 else 'dull'} thing {i % 38}"
-        client.chat.completions.create(
-            model="big",
-            messages=[{"role": "user", "content": text}],
-            store=True,
-            metadata={"task": "colour"},
-            response_format=FORMAT,
-        )
+        store(server, text, {"task": "colour"}, response_format=FORMAT)
     with Browsing(server) as found:
         found.sign_in(server.api_key)
         yield found
@@ -103,6 +96,7 @@ def test_a_student_is_made_shown_asked_and_downloaded(server, browser):
     assert "red thing" not in card.text and "Downloads" in card.text
     report = browser.get(model + "/report")
     assert report.status_code == 200 and "sandbox" in report.headers["content-security-policy"]
+    assert browser.get(model + "/files/bundle.zip").content[:2] == b"PK"
     manifest = browser.get(model + "/files/manifest.json")
     assert manifest.json()["format"] == "potstill-bundle"
     assert browser.get(model + "/files/..%2F..%2Fjob.json").status_code in (400, 404)

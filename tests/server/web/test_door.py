@@ -93,6 +93,13 @@ def test_every_answer_keeps_scripts_and_frames_out(server, browser):
         assert "trusted-types 'none'" in stranger.get("/keys").headers["content-security-policy"]
 
 
+def test_the_fleet_is_for_administrators(server, browser):
+    assert "No release has been published yet" in browser.get("/fleet").text
+    with Browsing(server) as other:
+        other.sign_in(server.new_key("other"))
+        assert other.get("/fleet").status_code == 403
+
+
 def test_the_language_is_asked_of_the_browser_and_can_be_chosen(server):
     with Browsing(server, "ko-KR") as browser:
         assert '<html lang="ko">' in browser.get("/sign-in").text

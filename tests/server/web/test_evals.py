@@ -6,18 +6,14 @@ import time
 import pytest
 
 from tests.server.web.browsing import Browsing
+from tests.server.web.storing import store
 
 
 @pytest.fixture
-def browser(server, client):
+def browser(server):
     """Twelve rows; the teacher says red or blue, and half of the stored answers are what it says again."""
     for i in range(12):
-        client.chat.completions.create(
-            model="big",
-            messages=[{"role": "user", "content": f"{'red' if i % 2 else 'dull'} thing {i}"}],
-            store=True,
-            metadata={"task": "colour"},
-        )
+        store(server, f"{'red' if i % 2 else 'dull'} thing {i}", {"task": "colour"})
     with Browsing(server) as found:
         found.sign_in(server.api_key)
         yield found

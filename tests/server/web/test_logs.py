@@ -7,26 +7,21 @@ import pytest
 from tests.report.content import HOSTILE
 from tests.server.web.browsing import Browsing
 from tests.server.web.pages import PIXEL
+from tests.server.web.storing import store
 
 NUM = 60
 
 
 @pytest.fixture
-def stored(server, client):
+def stored(server):
     """Sixty rows, every third about red; the last one is hostile and has pictures."""
     for i in range(NUM):
         text = f"a {'red' if i % 3 == 0 else 'dull'} thing number {i:02d}"
-        client.chat.completions.create(
-            model="big", messages=[{"role": "user", "content": text}], store=True, metadata={"task": f"t{i % 2}"}
-        )
+        store(server, text, {"task": f"t{i % 2}"})
     parts = [{"type": "text", "text": " ".join(HOSTILE[:2])}]
     parts += [{"type": "image_url", "image_url": {"url": url}} for url in (PIXEL, "http://evil.example/?q=secret")]
-    client.chat.completions.create(
-        model="big",
-        messages=[{"role": "system", "content": HOSTILE[2]}, {"role": "user", "content": parts}],
-        store=True,
-        metadata={"task": HOSTILE[0]},
-    )
+    messages = [{"role": "system", "content": HOSTILE[2]}, {"role": "user", "content": parts}]
+    store(server, messages, {"task": HOSTILE[0]})
     return server
 
 
@@ -83,6 +78,11 @@ def test_a_row_shows_all_and_loads_nothing(browser):
     assert "1,024" in page.text and "1,200" in page.text
     assert browser.post(href + "/delete").status_code == 303
     assert browser.get(href).status_code == 404
+
+
+def test_calls_are_counted_by_model(browser):
+    page = browser.get("/keys")
+    assert "<dd>61<small>stored" in page.text and "0.0 %" in page.text
 
 
 def test_another_project_sees_no_row(stored, browser):

@@ -1,6 +1,6 @@
 """The dashboard's endpoints, one file a place."""
 
-from potstill.server.web.routes import distil, door, evals, files, jobs, keys, logs, models
+from potstill.server.web.routes import distil, door, evals, files, fleet, jobs, keys, logs, models
 
 ENDPOINTS = (
     *door.ENDPOINTS,
@@ -10,5 +10,6 @@ ENDPOINTS = (
     *evals.ENDPOINTS,
     *models.ENDPOINTS,
     *files.ENDPOINTS,
+    *fleet.ENDPOINTS,
     *keys.ENDPOINTS,
 )

@@ -24,7 +24,7 @@ from potstill.server.web.views.models import Model, ModelRow, model_page, models
 from potstill.server.web.views.playground import Playground
 from potstill.server.web.visit import HEADERS, Visit, go_to, look, send
 
-REPORT, CARD = "report.html", "model_card.md"
+REPORT, CARD, ARCHIVE = "report/report.html", "report/model_card.md", "bundle.zip"
 # The report is one page with its own styles and pictures; it may run nothing and reach nobody.
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; sandbox"
 # The student's own page keeps its style inside and compiles WebAssembly; it reaches nobody but this server.
@@ -80,8 +80,10 @@ async def report(visit: Visit) -> Response:
 
 
 async def download(visit: Visit) -> Response:
-    """A file of its bundle, by its name in the manifest."""
+    """A file of its bundle, by its name in the manifest; or the whole bundle."""
     folder, name = _folder(visit, await _row(visit)), visit.call.path("name")
+    if name == ARCHIVE and (folder.parent / ARCHIVE).is_file():
+        return FileResponse(folder.parent / ARCHIVE, headers=HEADERS, filename=name, media_type="application/zip")
     manifest = await run_in_threadpool(_manifest, folder)
     if name != MANIFEST and (manifest is None or name not in manifest.files):
         raise not_found("file", name)
@@ -140,11 +142,13 @@ def _read(row: Row[Any], folder: Path, asked: Playground) -> Model:
             "classes": ", ".join(f"{field.name} ({len(field.classes)})" for field in manifest.schema.fields),
         }
         facts |= dict(manifest.licenses)
+    if (run / ARCHIVE).is_file():
+        downloads = {ARCHIVE: (run / ARCHIVE).stat().st_size, **downloads}
     return Model(
         id=row.id,
         base=row.base,
         created_at=row.created_at,
-        size_bytes=sum(downloads.values()) if downloads else None,
+        size_bytes=sum(int(each["size_bytes"]) for each in manifest.files.values()) if manifest else None,
         card=card.read_bytes()[:MAX_CARD_BYTES].decode("utf-8", "replace") if card.is_file() else "",
         facts=facts,
         downloads=downloads | ({MANIFEST: (folder / MANIFEST).stat().st_size} if manifest else {}),

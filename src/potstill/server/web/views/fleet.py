@@ -15,7 +15,7 @@ from potstill.server.web.layout import Viewer, page, top
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ring:
-    """A group of devices that get a release together.
+    """Devices of a cohort that get one model.
 
     Attributes:
         release: that it is offered.
@@ -38,7 +38,7 @@ class DeviceReport:
     device: str
     release: str
     state: str
-    created_at: int
+    time: str
     message: str = ""
 
 
@@ -74,7 +74,7 @@ def fleet_page(viewer: Viewer, fleet: Fleet) -> str:
             pieces.code(report.release),
             escape(report.state),
             escape(report.message),
-            pieces.when(report.created_at),
+            escape(report.time),
         ]
         for report in fleet.reports
     ]

@@ -38,8 +38,8 @@ class Use:
     model: str
     kind: str
     calls: int
-    prompt_tokens: int
-    answer_tokens: int
+    prompt_tokens: int | None = None
+    answer_tokens: int | None = None
     cost: float | None = None
 
 
