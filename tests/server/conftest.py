@@ -4,7 +4,7 @@ pytest.importorskip("starlette", reason="needs potstill[server]")
 pytest.importorskip("openai", reason="needs the official SDK")
 
 from potstill.server.settings import TeacherSettings
-from tests.server.postgres import postgres, programs
+from tests.server.postgres import empty_database, postgres, programs
 from tests.server.running import running
 from tests.server.strict import DOCUMENT, strict_client
 from tests.server.teacher import SECRET, teaching
@@ -28,21 +28,8 @@ def postgres_url():
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request):
-    """Every test that has a server runs on both databases; empty is SQLite."""
-    if request.param == "sqlite":
-        return ""
-    url = request.getfixturevalue("postgres_url")
-    clear(url)
-    return url
-
-
-def clear(url):
-    """An empty database for the next test."""
-    import psycopg
-
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
+    """Every test that has a server runs on both databases."""
+    return empty_database(request)
 
 
 @pytest.fixture
@@ -52,7 +39,7 @@ def server(tmp_path, teacher, database_url):
         TeacherSettings(name="big", base_url=teacher.url, model="big-2026", api_key=SECRET),
         TeacherSettings(name="gone", base_url="http://127.0.0.1:9/v1"),
     )
-    options = {"teachers": teachers, "teacher_timeout_s": 2.0, "database_url": database_url}
+    options = {"teachers": teachers, "teacher_timeout_s": 5.0, "database_url": database_url}
     if not DOCUMENT.is_file():
         with running(tmp_path / "data", **options) as found:
             yield found

@@ -60,3 +60,16 @@ def postgres():
             yield f"postgresql://potstill@/postgres?host={root}"
         finally:
             _run(user, *control, "-m", "immediate", "stop")
+
+
+def empty_database(request):
+    """Address of an empty database of the kind in `request.param`; that of SQLite is empty, too."""
+    if request.param == "sqlite":
+        return ""
+    import psycopg
+
+    url = request.getfixturevalue("postgres_url")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return url
