@@ -43,6 +43,7 @@ def test_it_follows_a_repository(client):
     names = [release_target(MODEL, 1, file) for file in ("model.onnx", "manifest.json")]
     assert call("download", names=names) == 0
     assert len(list(targets.iterdir())) == 2
+    shutil.rmtree(fleet.repository / "targets")
     assert call("download", names=names) == 0, "what is there is not fetched again"
 
 
