@@ -1,12 +1,14 @@
 """All endpoints, one file a resource; the ones that are used most stand first."""
 
 from potstill.server.routes import (
+    batches,
     chat_completions,
     datasets,
     eval_runs,
     evals,
     files,
     fine_tuning,
+    graders,
     health,
     keys,
     models,
@@ -21,6 +23,8 @@ ENDPOINTS = (
     *files.ENDPOINTS,
     *uploads.ENDPOINTS,
     *fine_tuning.ENDPOINTS,
+    *graders.ENDPOINTS,
+    *batches.ENDPOINTS,
     *evals.ENDPOINTS,
     *eval_runs.ENDPOINTS,
     *models.ENDPOINTS,

@@ -16,6 +16,7 @@ from potstill.server.chat import (
     check_request,
     complete_usage,
     count_tokens,
+    finish,
     first_and_rest,
     in_published_form,
     store,
@@ -34,12 +35,7 @@ async def create(call: Call) -> Any:
     if request.stream:
         return await _streamed(call, request, answerer)
     found = await answerer.complete(call.body)
-    seq = next_seq()
-    response = in_published_form(found, id=new_id("chatcmpl-", seq), seq=seq, request=request)
-    count_tokens(call.services, answerer.name, response.get("usage"))
-    if request.store and call.key.may_store:
-        await store(call.services, call.key, seq, response, call.body, answerer.name)
-    return response
+    return await finish(call.services, call.key, request, call.body, found, answerer.name)
 
 
 async def _streamed(call: Call, request: ChatRequest, answerer: Answerer) -> StreamingResponse:
