@@ -12,6 +12,7 @@ from potstill.server.routes import (
     health,
     keys,
     models,
+    responses,
     stored_completions,
     uploads,
 )
@@ -20,6 +21,7 @@ from potstill.server.web import routes as web
 ENDPOINTS = (
     *chat_completions.ENDPOINTS,
     *stored_completions.ENDPOINTS,
+    *responses.ENDPOINTS,
     *files.ENDPOINTS,
     *uploads.ENDPOINTS,
     *fine_tuning.ENDPOINTS,
