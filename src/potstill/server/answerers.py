@@ -53,6 +53,10 @@ async def find_answerer(services: Services, project: str, model: str) -> Answere
     Raises:
         ApiError: 404.
     """
+    if model.startswith("cascade:"):
+        from potstill.server.cascade import find_cascade  # it stands on this module
+
+        return await find_cascade(services, project, model)
     if model.startswith("ft:"):
         return await services.students.find(project, model)
     teacher = services.teachers.find(model)

@@ -68,7 +68,7 @@ def without_instructions(request: Mapping[str, Any]) -> list[Json]:
 
 def _item(id: str, message: Json) -> Json:
     content = message["content"]
-    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    parts: list[Json] = [{"type": "text", "text": content}] if isinstance(content, str) else content
     if message["role"] == "assistant":
         return _output(id, {"content": "".join(part["text"] for part in parts if part["type"] == "text")}, "completed")
     shown = [

@@ -11,6 +11,7 @@ from starlette.responses import StreamingResponse
 from potstill.server.accumulate import Accumulated
 from potstill.server.answerers import Answerer, Json, find_answerer
 from potstill.server.bodies import convert
+from potstill.server.cascade import Cascade
 from potstill.server.chat import (
     ChatRequest,
     check_request,
@@ -35,7 +36,14 @@ async def create(call: Call) -> Any:
     if request.stream:
         return await _streamed(call, request, answerer)
     found = await answerer.complete(call.body)
+    _keep_for_next_round(request, answerer)
     return await finish(call.services, call.key, request, call.body, found, answerer.name)
+
+
+def _keep_for_next_round(request: ChatRequest, answerer: Answerer) -> None:
+    """What a cascade's teacher said is stored unless the client says no."""
+    if isinstance(answerer, Cascade) and answerer.has_asked and request.store is None:
+        request.store = True
 
 
 async def _streamed(call: Call, request: ChatRequest, answerer: Answerer) -> StreamingResponse:
@@ -46,6 +54,7 @@ async def _streamed(call: Call, request: ChatRequest, answerer: Answerer) -> Str
         # The stored row has its usage, also where the client doesn't ask for it.
         body = {**body, "stream_options": {**options, "include_usage": True}}
     first, rest = await first_and_rest(answerer.stream(body))
+    _keep_for_next_round(request, answerer)
     events = _events(call, request, answerer.name, first, rest)
     return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
