@@ -83,7 +83,15 @@ def complete_usage(usage: Any) -> Json:
     return {**details, "prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
 
 
-async def finish(services: Services, key: Key, request: ChatRequest, body: Json, found: Json, answerer: str) -> Json:
+async def finish(
+    services: Services,
+    key: Key,
+    request: ChatRequest,
+    body: Json,
+    found: Json,
+    answerer: str,
+    told: tuple[int, str] | None = None,
+) -> Json:
     """Brings a whole answer into the published form, counts it, and keeps it where the client says so.
 
     Args:
@@ -93,9 +101,11 @@ async def finish(services: Services, key: Key, request: ChatRequest, body: Json,
         body: as the client sent it.
         found: what was answered.
         answerer: whose answer it is.
+        told: its place and its name, where a stream has told them already.
     """
-    seq = next_seq()
-    response = in_published_form(found, id=new_id("chatcmpl-", seq), seq=seq, request=request)
+    seq = told[0] if told else next_seq()
+    id = told[1] if told else new_id("chatcmpl-", seq)
+    response = in_published_form(found, id=id, seq=seq, request=request)
     count_tokens(services, answerer, response.get("usage"))
     if request.store and key.may_store:
         await store(services, key, seq, response, body, answerer)
@@ -126,6 +136,13 @@ async def first_and_rest(chunks: AsyncIterator[Json]) -> tuple[Json, AsyncIterat
         return await anext(chunks), chunks
     except StopAsyncIteration:
         raise invalid("The model gave an empty answer.", code="empty_answer") from None
+
+
+async def joined(first: Json, rest: AsyncIterator[Json]) -> AsyncIterator[Json]:
+    """All chunks again."""
+    yield first
+    async for chunk in rest:
+        yield chunk
 
 
 def _count(value: Any) -> int:

@@ -68,6 +68,8 @@ def test_a_file_of_requests_becomes_a_file_of_answers(client):
 
 
 def test_files_that_cannot_be_worked_through(client):
+    odd = [line("odd", "odd"), line("list", "x", messages="x")]
+    assert wait(client, create(client, odd)).request_counts.failed == 2
     wrong = [line("a", "x"), line("a", "x"), {**line("b", "x"), "url": "/v1/embeddings"}, {"custom_id": "c"}]
     found = wait(client, create(client, wrong))
     assert found.status == "failed" and found.output_file_id is None

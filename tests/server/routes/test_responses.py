@@ -75,7 +75,7 @@ def test_what_is_not_kept_and_what_is_not_served(server, client):
             client.responses.retrieve(id)
     for wrong in (
         {"tools": [{"type": "web_search"}]},
-        {"stream": True},
+        {"background": True},
         {"input": []},
         {"input": [{"type": "function_call_output", "call_id": "a", "output": "b"}]},
         {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "file-0"}]}]},
@@ -83,3 +83,27 @@ def test_what_is_not_kept_and_what_is_not_served(server, client):
     ):
         with pytest.raises(openai.BadRequestError):
             client.responses.create(**{"model": "big", "input": "red", **wrong})
+
+
+def test_a_streamed_response(client):
+    with client.responses.stream(model="big", input="hello", metadata={"a": "b"}) as stream:
+        kinds = [event.type for event in stream]
+        made = stream.get_final_response()
+    assert kinds == [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.output_text.delta",
+        "response.output_text.delta",
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "response.completed",
+    ]
+    assert made.output_text == "안녕" and made.usage.input_tokens == 1200
+    assert client.responses.retrieve(made.id).output_text == "안녕"
+    with pytest.raises(openai.BadRequestError):
+        client.responses.create(model="big", input="status 400", stream=True)
+    events = list(client.responses.create(model="big", input="dies", stream=True))
+    assert events[-1].type == "error" and events[-1].code.startswith("teacher_")

@@ -42,7 +42,7 @@ class Results:
         """What a batch's row notes of it."""
         files = {"output_file_id": self.answers, "error_file_id": self.errors}
         named = {name: file["id"] for name, file in files.items() if file is not None}
-        return {"counts": self.counts, "usage": self.usage, **named}
+        return {"total": sum(self.counts), "counts": self.counts, "usage": self.usage, **named}
 
 
 async def keep_results(services: Services, row: Row[Any], kept_s: int | None) -> Results:

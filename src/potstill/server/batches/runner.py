@@ -130,8 +130,10 @@ class _Batch:
             body = await finish(self.services, key, request, line.body, found, answerer.name)
         except ApiError as error:
             status, body = error.status, error.body()
-        except PotstillError as error:
-            status, body = 500, ApiError(500, str(error), kind="server_error").body()
+        except Exception as error:  # one line must not end the others
+            log_failure("batch line", error, batch=self.row.id, custom_id=line.custom_id)
+            said = str(error) if isinstance(error, PotstillError) else "The server had an error; its log says more."
+            status, body = 500, ApiError(500, said, kind="server_error").body()
         return {"status_code": status, "request_id": new_id("req_"), "body": body}
 
     async def _keep(self, number: int, line: Line, response: Json | None, error: Json | None = None) -> None:

@@ -48,11 +48,11 @@ def check_served(request: ResponseRequest) -> None:
     Raises:
         ApiError: 400.
     """
-    for name in ("stream", "background", "conversation", "prompt", "tools"):
+    for name in ("background", "conversation", "prompt", "tools"):
         if getattr(request, name):
             raise invalid(
                 f"Unsupported parameter: '{name}' is not served with responses by this server; chat completions have "
-                "streams and tools.",
+                "tools.",
                 name,
                 "unsupported_parameter",
             )

@@ -20,6 +20,7 @@ from potstill.server.chat import (
     finish,
     first_and_rest,
     in_published_form,
+    joined,
     store,
 )
 from potstill.server.endpoint import Call, Endpoint, Policy
@@ -69,7 +70,7 @@ async def _events(
     wants_usage = bool((request.stream_options or {}).get("include_usage"))
     accumulated = Accumulated()
     try:
-        async for chunk in _joined(first, rest):
+        async for chunk in joined(first, rest):
             accumulated.add(chunk)
             if (shown := _shown(chunk, head, wants_usage=wants_usage)) is not None:
                 yield _event(shown)
@@ -85,12 +86,6 @@ async def _events(
         yield _event(ApiError(500, "The server had an error while answering.", kind="server_error").body())
         return
     yield b"data: [DONE]\n\n"
-
-
-async def _joined(first: Json, rest: AsyncIterator[Json]) -> AsyncIterator[Json]:
-    yield first
-    async for chunk in rest:
-        yield chunk
 
 
 def _shown(chunk: Json, head: Json, *, wants_usage: bool) -> Json | None:

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
 
-from potstill.server.answerers import find_answerer
+from potstill.server.accumulate import Accumulated
+from potstill.server.answerers import Answerer, Json, find_answerer
 from potstill.server.bodies import convert
-from potstill.server.chat import ChatRequest, check_request, finish
+from potstill.server.chat import ChatRequest, check_request, finish, first_and_rest, joined
 from potstill.server.completions import find_completion, remove, request_of
 from potstill.server.endpoint import Call, Endpoint, Policy
 from potstill.server.errors import ApiError, invalid, not_found
 from potstill.server.files import drop_content
+from potstill.server.ids import SEQ_PER_S, new_id, next_seq
+from potstill.server.log import log_failure
 from potstill.server.pages import check_metadata, read_page
 from potstill.server.responses.asking import MARK, ResponseRequest, chat_body, check_served, mark_of
 from potstill.server.responses.showing import CHAT, RESPONSE, input_items, response_object, without_instructions
+from potstill.server.responses.streaming import Events
 
 RESPONSES = "/v1/responses"
 ONE = RESPONSES + "/{response_id}"
+WITH_USAGE = {"include_usage": True}
+EMPTY: Json = {"message": {}, "finish_reason": None}
 
 
-async def create(call: Call) -> dict[str, Any]:
+async def create(call: Call) -> Any:
     """Asks as a chat completion; it is stored unless the client says no."""
     asked: ResponseRequest = call.body
     check_served(asked)
@@ -33,10 +41,54 @@ async def create(call: Call) -> dict[str, Any]:
     request = convert(body | ({"store": True, "metadata": metadata} if keeps else {}), ChatRequest)
     check_request(request)
     answerer = await find_answerer(call.services, call.project, request.model)
-    found = await answerer.complete(body)
     marked = {**body, MARK: mark_of(asked)}
+    if asked.stream:
+        chunks = await first_and_rest(answerer.stream({**body, "stream": True, "stream_options": WITH_USAGE}))
+        events = _events(call, request, answerer, marked, metadata, *chunks)
+        return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
+    found = await answerer.complete(body)
     completion = await finish(call.services, call.key, request, marked, found, answerer.name)
     return response_object(completion, marked, metadata, is_stored=keeps)
+
+
+async def _events(
+    call: Call,
+    request: ChatRequest,
+    answerer: Answerer,
+    marked: Json,
+    metadata: Json,
+    first: Json,
+    rest: AsyncIterator[Json],
+) -> AsyncIterator[bytes]:
+    """Server-sent events; the last one comes when the answer is on disk."""
+    seq = next_seq()
+    id, events, accumulated = new_id(CHAT, seq), Events(), Accumulated()
+    keeps = bool(request.store)
+    begun = {"id": id, "created": seq // SEQ_PER_S, "model": request.model, "choices": [EMPTY]}
+    open_response = response_object(begun, marked, metadata, is_stored=keeps)
+    open_response |= {"status": "in_progress", "output": []}
+    try:
+        for event in events.start(open_response):
+            yield _event(event)
+        async for chunk in joined(first, rest):
+            for text in (choice["delta"].get("content") for choice in chunk["choices"]):
+                if text:
+                    yield _event(events.delta(open_response, text))
+            accumulated.add(chunk)
+        found = accumulated.whole()
+        whole = await finish(call.services, call.key, request, marked, found, answerer.name, (seq, id))
+        for event in events.end(response_object(whole, marked, metadata, is_stored=keeps)):
+            yield _event(event)
+    except ApiError as error:
+        yield _event(events.error(error.body()))
+    except Exception as error:
+        log_failure("unexpected", error, route=RESPONSES)
+        body = ApiError(500, "The server had an error while answering.", kind="server_error").body()
+        yield _event(events.error(body))
+
+
+def _event(event: Json) -> bytes:
+    return f"event: {event['type']}\ndata: ".encode() + msgspec.json.encode(event) + b"\n\n"
 
 
 async def retrieve(call: Call) -> dict[str, Any]:
