@@ -1,9 +1,11 @@
-"""OpenAI's distillation API, self-hosted: stored completions, files, fine-tuning jobs, evals.
+"""OpenAI's distillation API, self-hosted: stored completions, files, fine-tuning jobs, evals, batches, responses.
 
     settings, auth, errors, ids, pages, bodies    what all routes share
     endpoint, guard, app, serving                 from a socket to a handler
     routes/                                       one file a resource, each with its ENDPOINTS
     chat, answerers, upstream/, models/           who answers a chat completion: teachers and students
+    cascade                                       the student where it may, its teacher otherwise
+    responses/, batches/                          other ways to ask for chat completions
     completions, files, datasets                  what is kept, found and turned into training files
     database/                                     tables, numbered migrations, one writer with group commit
     blobs                                         large contents by their SHA-256
@@ -24,6 +26,6 @@ they are on disk; `append` inserts rows of many requests in one statement. Threa
 are `read_page(...)`, `page.select(query, table.c.seq, after_seq)`, `page.page(rows)`; `seq` comes from `ids.next_seq`.
 
 A column that names a blob belongs into `files.NAMING`. A trained student becomes a model with `models.add_model` and a
-`models.Template`; another kind of answerer (a cascade, a generative student) gets a branch in
+`models.Template`; another kind of answerer (a generative student) gets a branch in
 `answerers.find_answerer`.
 """

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from potstill.server.errors import no_such_model
+from potstill.server.errors import ApiError, no_such_model
 from potstill.server.ids import now
 
 if TYPE_CHECKING:
     from potstill.server.services import Services
 
 Json = dict[str, Any]
+RETRY_AFTER_S = (1.0, 4.0)
 
 
 class Answerer(Protocol):
@@ -51,12 +53,32 @@ async def find_answerer(services: Services, project: str, model: str) -> Answere
     Raises:
         ApiError: 404.
     """
+    if model.startswith("cascade:"):
+        from potstill.server.cascade import find_cascade  # it stands on this module
+
+        return await find_cascade(services, project, model)
     if model.startswith("ft:"):
         return await services.students.find(project, model)
     teacher = services.teachers.find(model)
     if teacher is None:
         raise no_such_model(model)
     return teacher
+
+
+async def complete_patiently(answerer: Answerer, body: Json) -> Json:
+    """One answer for work that nobody waits for; a teacher that is busy or away for a moment is asked again.
+
+    Raises:
+        ApiError: it can't be answered, or not even after some seconds.
+    """
+    for delay_s in RETRY_AFTER_S:
+        try:
+            return await answerer.complete(body)
+        except ApiError as error:
+            if error.status != 429 and error.status < 500:
+                raise
+        await asyncio.sleep(delay_s)
+    return await answerer.complete(body)
 
 
 def completion(model: str, content: str, *, usage: Json, finish_reason: str = "stop") -> Json:

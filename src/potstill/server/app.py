@@ -42,8 +42,10 @@ def make_app(services: Services, endpoints: Sequence[Endpoint] = ENDPOINTS) -> A
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
+        await services.batches.wake(services)
         async with expiring(services):
             yield
+        await services.batches.stop()
         await services.teachers.close()
 
     router = Router(routes, redirect_slashes=False, default=unknown, lifespan=lifespan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -12,9 +12,11 @@ from potstill.server.answerers import Json
 from potstill.server.auth import Key
 from potstill.server.completions import MAX_REQUEST_BYTES, encode_request, rows_of
 from potstill.server.errors import invalid
-from potstill.server.ids import SEQ_PER_S
+from potstill.server.ids import SEQ_PER_S, new_id, next_seq
 from potstill.server.pages import check_metadata
-from potstill.server.services import Services
+
+if TYPE_CHECKING:
+    from potstill.server.services import Services
 
 ONLY_WITH_STORE = "The 'metadata' parameter is only allowed when 'store' is enabled."
 
@@ -81,6 +83,35 @@ def complete_usage(usage: Any) -> Json:
     return {**details, "prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
 
 
+async def finish(
+    services: Services,
+    key: Key,
+    request: ChatRequest,
+    body: Json,
+    found: Json,
+    answerer: str,
+    told: tuple[int, str] | None = None,
+) -> Json:
+    """Brings a whole answer into the published form, counts it, and keeps it where the client says so.
+
+    Args:
+        services: of the server.
+        key: that the request came with.
+        request: what was read of `body`.
+        body: as the client sent it.
+        found: what was answered.
+        answerer: whose answer it is.
+        told: its place and its name, where a stream has told them already.
+    """
+    seq = told[0] if told else next_seq()
+    id = told[1] if told else new_id("chatcmpl-", seq)
+    response = in_published_form(found, id=id, seq=seq, request=request)
+    count_tokens(services, answerer, response.get("usage"))
+    if request.store and key.may_store:
+        await store(services, key, seq, response, body, answerer)
+    return response
+
+
 async def store(
     services: Services, key: Key, seq: int, response: Json, request: Mapping[str, Any], teacher: str
 ) -> None:
@@ -105,6 +136,13 @@ async def first_and_rest(chunks: AsyncIterator[Json]) -> tuple[Json, AsyncIterat
         return await anext(chunks), chunks
     except StopAsyncIteration:
         raise invalid("The model gave an empty answer.", code="empty_answer") from None
+
+
+async def joined(first: Json, rest: AsyncIterator[Json]) -> AsyncIterator[Json]:
+    """All chunks again."""
+    yield first
+    async for chunk in rest:
+        yield chunk
 
 
 def _count(value: Any) -> int:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, exists, select
 
-from potstill.server.database.tables import completions, files, upload_parts
+from potstill.server.database.tables import batches, completions, files, upload_parts
 from potstill.server.errors import not_found
 from potstill.server.ids import new_id, next_seq, now
 
 if TYPE_CHECKING:
     from potstill.server.services import Services
 
-NAMING = (files.c.digest, upload_parts.c.digest, completions.c.request_blob)
+NAMING = (files.c.digest, upload_parts.c.digest, completions.c.request_blob, batches.c.input_digest)
 """Columns that name contents; a new one belongs here, or its contents are deleted with those of others."""
 
 

@@ -10,6 +10,7 @@ from typing import final
 from potstill.errors import ConfigurationError
 from potstill.files import locked
 from potstill.server.auth import Keyring
+from potstill.server.batches.runner import Batches
 from potstill.server.blobs import Blobs
 from potstill.server.database import Database, open_database
 from potstill.server.evals.runner import Runner
@@ -34,6 +35,7 @@ class Services:
     students: Students
     jobs: Supervisor
     evals: Runner
+    batches: Batches
 
 
 @contextmanager
@@ -69,4 +71,5 @@ def open_services(settings: Settings) -> Iterator[Services]:
             students=Students(database, settings.data),
             jobs=supervisor,
             evals=Runner(),
+            batches=Batches(),
         )

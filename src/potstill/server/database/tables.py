@@ -11,6 +11,7 @@ from potstill.server.database.migrations import (
     m0004_models,
     m0010_jobs,
     m0011_evals,
+    m0012_batches,
     m0020_sessions,
 )
 
@@ -30,4 +31,6 @@ job_checkpoints = m0010_jobs.job_checkpoints(METADATA)
 evals = m0011_evals.evals(METADATA)
 eval_runs = m0011_evals.eval_runs(METADATA)
 eval_items = m0011_evals.eval_items(METADATA)
+batches = m0012_batches.batches(METADATA)
+batch_lines = m0012_batches.batch_lines(METADATA)
 sessions = m0020_sessions.sessions(METADATA)

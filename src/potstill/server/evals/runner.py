@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, select, update
 
 from potstill.errors import PotstillError
-from potstill.server.answerers import find_answerer
+from potstill.server.answerers import complete_patiently, find_answerer
 from potstill.server.database.tables import eval_items, eval_runs, evals
 from potstill.server.errors import ApiError
 from potstill.server.evals.sources import SourceRow, messages_for, read_rows, with_json
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 NUM_AT_ONCE = 16
-RETRY_AFTER_S = (1.0, 4.0)
 OPEN = ("queued", "in_progress")
 SAMPLING = ("temperature", "top_p", "seed", "max_completion_tokens", "response_format", "tools", "reasoning_effort")
 
@@ -111,22 +110,10 @@ async def _all_rows(services: Services, row: Row[Any]) -> None:
 
 def _asker(services: Services, project: str) -> Any:
     async def ask(body: Json) -> Json:
-        return {**await _complete(services, project, body), "model": body["model"]}
+        answerer = await find_answerer(services, project, body["model"])
+        return {**await complete_patiently(answerer, body), "model": body["model"]}
 
     return ask
-
-
-async def _complete(services: Services, project: str, body: Json) -> Json:
-    """One answer; a teacher that is busy or away for a moment is asked again."""
-    answerer = await find_answerer(services, project, body["model"])
-    for delay_s in RETRY_AFTER_S:
-        try:
-            return await answerer.complete(body)
-        except ApiError as error:
-            if error.status != 429 and error.status < 500:
-                raise
-        await asyncio.sleep(delay_s)
-    return await answerer.complete(body)
 
 
 async def _judged(
@@ -168,7 +155,8 @@ async def _ask(
     if "response_format" not in options and row.item.get("response_format"):
         options["response_format"] = row.item["response_format"]
     model = source["model"]
-    found = await _complete(services, project, {"model": model, "messages": messages, **options})
+    answerer = await find_answerer(services, project, model)
+    found = await complete_patiently(answerer, {"model": model, "messages": messages, **options})
     message = found["choices"][0]["message"]
     text = str(message.get("content") or "")
     sample = {

@@ -1,15 +1,18 @@
 """All endpoints, one file a resource; the ones that are used most stand first."""
 
 from potstill.server.routes import (
+    batches,
     chat_completions,
     datasets,
     eval_runs,
     evals,
     files,
     fine_tuning,
+    graders,
     health,
     keys,
     models,
+    responses,
     stored_completions,
     uploads,
 )
@@ -18,9 +21,12 @@ from potstill.server.web import routes as web
 ENDPOINTS = (
     *chat_completions.ENDPOINTS,
     *stored_completions.ENDPOINTS,
+    *responses.ENDPOINTS,
     *files.ENDPOINTS,
     *uploads.ENDPOINTS,
     *fine_tuning.ENDPOINTS,
+    *graders.ENDPOINTS,
+    *batches.ENDPOINTS,
     *evals.ENDPOINTS,
     *eval_runs.ENDPOINTS,
     *models.ENDPOINTS,

@@ -11,13 +11,16 @@ from starlette.responses import StreamingResponse
 from potstill.server.accumulate import Accumulated
 from potstill.server.answerers import Answerer, Json, find_answerer
 from potstill.server.bodies import convert
+from potstill.server.cascade import Cascade
 from potstill.server.chat import (
     ChatRequest,
     check_request,
     complete_usage,
     count_tokens,
+    finish,
     first_and_rest,
     in_published_form,
+    joined,
     store,
 )
 from potstill.server.endpoint import Call, Endpoint, Policy
@@ -34,12 +37,14 @@ async def create(call: Call) -> Any:
     if request.stream:
         return await _streamed(call, request, answerer)
     found = await answerer.complete(call.body)
-    seq = next_seq()
-    response = in_published_form(found, id=new_id("chatcmpl-", seq), seq=seq, request=request)
-    count_tokens(call.services, answerer.name, response.get("usage"))
-    if request.store and call.key.may_store:
-        await store(call.services, call.key, seq, response, call.body, answerer.name)
-    return response
+    _keep_for_next_round(request, answerer)
+    return await finish(call.services, call.key, request, call.body, found, answerer.name)
+
+
+def _keep_for_next_round(request: ChatRequest, answerer: Answerer) -> None:
+    """What a cascade's teacher said is stored unless the client says no."""
+    if isinstance(answerer, Cascade) and answerer.has_asked and request.store is None:
+        request.store = True
 
 
 async def _streamed(call: Call, request: ChatRequest, answerer: Answerer) -> StreamingResponse:
@@ -50,6 +55,7 @@ async def _streamed(call: Call, request: ChatRequest, answerer: Answerer) -> Str
         # The stored row has its usage, also where the client doesn't ask for it.
         body = {**body, "stream_options": {**options, "include_usage": True}}
     first, rest = await first_and_rest(answerer.stream(body))
+    _keep_for_next_round(request, answerer)
     events = _events(call, request, answerer.name, first, rest)
     return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
@@ -64,7 +70,7 @@ async def _events(
     wants_usage = bool((request.stream_options or {}).get("include_usage"))
     accumulated = Accumulated()
     try:
-        async for chunk in _joined(first, rest):
+        async for chunk in joined(first, rest):
             accumulated.add(chunk)
             if (shown := _shown(chunk, head, wants_usage=wants_usage)) is not None:
                 yield _event(shown)
@@ -80,12 +86,6 @@ async def _events(
         yield _event(ApiError(500, "The server had an error while answering.", kind="server_error").body())
         return
     yield b"data: [DONE]\n\n"
-
-
-async def _joined(first: Json, rest: AsyncIterator[Json]) -> AsyncIterator[Json]:
-    yield first
-    async for chunk in rest:
-        yield chunk
 
 
 def _shown(chunk: Json, head: Json, *, wants_usage: bool) -> Json | None:

@@ -7,5 +7,6 @@ MIGRATIONS = (
     "m0004_models",
     "m0010_jobs",
     "m0011_evals",
+    "m0012_batches",
     "m0020_sessions",
 )
