@@ -86,6 +86,7 @@ def test_without_held_out_rows_the_teacher_answers(client, student):
     assert ask(client, "red").potstill == {
         "probability": pytest.approx(1, abs=0.5),
         "in_scope": True,
+        "fits_template": True,
         "answered_by": "teacher",
         "threshold": None,
     }
