@@ -128,13 +128,13 @@ def test_a_damaged_result_is_named(finished, encoder_folder):
 
 
 def test_gates(finished, encoder_folder, tmp_path):
-    from potstill.recipe.run import _check_gates
+    from potstill.recipe.run import check_gates
 
-    _check_gates(Gates(accuracy=0.5, verdict="any"), finished.result)
+    check_gates(Gates(accuracy=0.5, verdict="any"), finished.result)
     with pytest.raises(GateError, match=r"accuracy is .* asks 1\.0"):
-        _check_gates(Gates(accuracy=1.0), {**finished.result, "student": {"accuracy": 0.9}})
+        check_gates(Gates(accuracy=1.0), {**finished.result, "student": {"accuracy": 0.9}})
     with pytest.raises(GateError, match="asks 'gain'"):
-        _check_gates(Gates(verdict="gain"), {**finished.result, "verdict": "no gain"})
+        check_gates(Gates(verdict="gain"), {**finished.result, "verdict": "no gain"})
 
 
 def test_a_service_with_some_classes_and_other(encoder_folder, tmp_path):
