@@ -33,9 +33,10 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
-# The Korean pages hold the same commands as the English ones.
+# The Korean pages hold the same commands as the English ones; the others train several networks.
+SLOW = ("pictures.md", "voice.md", "keep-devices-up-to-date.md")
 EXAMPLES = [
-    pytest.param(page, marks=pytest.mark.slow if ".ko" in page.name else ())
+    pytest.param(page, marks=pytest.mark.slow if ".ko" in page.name or page.name in SLOW else ())
     for page in PAGES
     if RUNNABLE.search(page.read_text("utf-8"))
 ]
