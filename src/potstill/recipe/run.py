@@ -103,7 +103,7 @@ def run(
         carry = hasattr(recipe.teacher, "columns")
         progress.stage("data")
         data = load_data(recipe.data, tables=tables, seed=recipe.seed, carry_columns=carry)
-        done = _finished(out, recipe, data)
+        done = finished(out, recipe.digest(), data.digest)
         if done is None:
             for finding in data.findings:
                 progress.say(sentence(finding, "en"))
@@ -114,13 +114,18 @@ def run(
         return Run(out, done)
 
 
-def _finished(out: Path, recipe: Recipe, data: Data) -> dict[str, Any] | None:
+def finished(out: Path, recipe_digest: str, data_digest: str) -> dict[str, Any] | None:
+    """The result of a run that is done with this recipe on these rows; None where it isn't.
+
+    Raises:
+        IntegrityError: the result is there and can't be read.
+    """
     path = out / RESULT
     if not path.exists():
         return None
     try:
         done = dict(json.loads(path.read_bytes()))
-        same = done["recipe_digest"] == recipe.digest() and done["data_digest"] == data.digest
+        same = done["recipe_digest"] == recipe_digest and done["data_digest"] == data_digest
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{path} is not what was written. Remove it and run the same command again.") from error
     # The bundle is replaced as a whole just before the result is written; a half-deleted run is done again.

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from potstill.data.prompts import Chat, PromptData, load_prompts
-from potstill.errors import IntegrityError
 from potstill.evaluation.generation import WrittenAssessment, WrittenContender, assess_written, written_line
 from potstill.files import canonical_json, write_atomic
 from potstill.recipe.environment import environment
@@ -32,7 +31,7 @@ from potstill.recipe.generative.recipe import GenerativeRecipe
 from potstill.recipe.generative.shipping import NUM_PROBES, ship_writer
 from potstill.recipe.generative.teaching import Asked, Tuned, ask, bring_up
 from potstill.recipe.generative.telling import make_written_content
-from potstill.recipe.run import BUNDLE, REPORT, RESULT, Run, check_gates
+from potstill.recipe.run import BUNDLE, REPORT, RESULT, Run, check_gates, finished
 from potstill.recipe.run_folder import alone, claim
 from potstill.report import sentence
 from potstill.report.generative import write_written_report
@@ -97,25 +96,13 @@ def run_generative(
         claim(out, recipe)
         progress.stage("data")
         data = load_prompts(recipe.data, tables=tables, seed=recipe.seed)
-        done = _finished(out, recipe, data)
+        done = finished(out, recipe.digest(), data.digest)
         if done is None:
             for finding in data.findings:
                 progress.say(sentence(finding, "en"))
             done = _work(recipe, out, data, store or default_root(), choose_device(device), language, command, progress)
         check_gates(recipe.gates, done)
         return Run(out, done)
-
-
-def _finished(out: Path, recipe: GenerativeRecipe, data: PromptData) -> dict[str, Any] | None:
-    path = out / RESULT
-    if not path.exists():
-        return None
-    try:
-        done = dict(json.loads(path.read_bytes()))
-        same = done["recipe_digest"] == recipe.digest() and done["data_digest"] == data.digest
-    except (ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(f"{path} is not what was written. Remove it and run the same command again.") from error
-    return done if same and (out / BUNDLE / "manifest.json").exists() else None
 
 
 def _work(
