@@ -51,6 +51,18 @@ def test_many_at_once_and_one_that_fails(database):
     assert names(database) == {f"{k}{i}" for k in "ab" for i in range(100)} | {"same"}
 
 
+def test_a_question_sees_one_moment(database):
+    """Found by a page that showed a job's state of before and its events of after."""
+
+    def look(connection):
+        before = connection.scalar(select(func.count()).select_from(projects))
+        database.write_now(lambda c: c.execute(projects.insert(), row("in between")))
+        return before, connection.scalar(select(func.count()).select_from(projects))
+
+    assert database.read_now(look) == (0, 0)
+    assert names(database) == {"in between"}
+
+
 def test_many_acknowledged_by_few_commits(database, monkeypatch):
     sizes = []
     gate = threading.Event()

@@ -63,7 +63,7 @@ def test_a_job_is_started_seen_and_cancelled(server, browser):
     job = str(page.url.path)
     assert browser.post(job + "/cancel").headers["location"] == job
     deadline = time.monotonic() + 60
-    while "cancelled" not in browser.get(job).text and time.monotonic() < deadline:
+    while "data-live" in browser.get(job).text and time.monotonic() < deadline:
         time.sleep(0.2)
     assert "cancelled" in browser.last.text and "data-live" not in browser.last.text
     assert job in browser.get("/jobs").text

@@ -48,7 +48,7 @@ class Database:
         return self._writer.dialect.name
 
     async def read(self, question: Callable[[Connection], T]) -> T:
-        """What a question finds, in a thread of its own."""
+        """What a question finds, in a thread of its own; all of it in one snapshot."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self.read_now, question)
 
     def read_now(self, question: Callable[[Connection], T]) -> T:

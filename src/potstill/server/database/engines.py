@@ -68,6 +68,8 @@ def _sqlite(path: Path) -> tuple[Engine, Engine]:
     event.listen(writer, "connect", _prepare_writer)
     event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     event.listen(reader, "connect", _prepare_reader)
+    # What one question reads belongs together: a page must not show a job's state of before and its events of after.
+    event.listen(reader, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return reader, writer
 
 
@@ -101,6 +103,6 @@ def _postgresql(url: str) -> tuple[Engine, Engine]:
     address = address.set(drivername="postgresql+psycopg")
     writer = create_engine(address, pool_size=1, max_overflow=0, pool_pre_ping=True)
     reader = create_engine(
-        address, pool_size=NUM_READERS, max_overflow=NUM_READERS, pool_pre_ping=True, isolation_level="AUTOCOMMIT"
+        address, pool_size=NUM_READERS, max_overflow=NUM_READERS, pool_pre_ping=True, isolation_level="REPEATABLE READ"
     )
     return reader, writer
