@@ -33,8 +33,8 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
-# The Korean pages hold the same commands as the English ones; the others train several networks.
-SLOW = ("pictures.md", "voice.md", "keep-devices-up-to-date.md")
+# The Korean pages hold the same commands as the English ones; the others train for minutes (`.ci/run` runs the first).
+SLOW = ("your-csv.md", "pictures.md", "voice.md", "keep-devices-up-to-date.md")
 EXAMPLES = [
     pytest.param(page, marks=pytest.mark.slow if ".ko" in page.name or page.name in SLOW else ())
     for page in PAGES

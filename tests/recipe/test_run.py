@@ -159,14 +159,16 @@ def test_several_fields_and_several_labels(encoder_folder, tmp_path):
         "what": [label for _, label in rows],
         "words": ["my" if " my " in text else "none" for text, _ in rows],
     }
-    data = potstill.DataOptions(text="text", label=("what", "words"))
-    done = run(
-        recipe_of(encoder_folder, data=data), tmp_path / "out", tables={"train": table}, store=tmp_path / "store"
-    )
+    quick = {
+        "training": replace(recipe_of(encoder_folder).training, num_trials=1, refit="no"),
+        "controls": Controls(baseline=False),
+    }
+    recipe = recipe_of(encoder_folder, data=potstill.DataOptions(text="text", label=("what", "words")), **quick)
+    done = run(recipe, tmp_path / "out", tables={"train": table}, store=tmp_path / "store")
     assert set(done.student.predict(["tell me about my card"])[0].label) == {"what", "words"}
     multi = {"text": table["text"], "label": [[a, b] for a, b in zip(table["what"], table["words"], strict=True)]}
-    data = potstill.DataOptions(text="text", label=("label",))
-    done = run(recipe_of(encoder_folder, data=data), tmp_path / "m", tables={"train": multi}, store=tmp_path / "store")
+    recipe = recipe_of(encoder_folder, **quick)
+    done = run(recipe, tmp_path / "m", tables={"train": multi}, store=tmp_path / "store")
     assert isinstance(done.student.predict(["my card"])[0].label, list)
 
 

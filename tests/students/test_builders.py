@@ -55,9 +55,10 @@ def test_the_contract(kind, encoder_folder):
     check_student(BUILDERS[kind], context(kind, encoder_folder))
 
 
-@pytest.mark.parametrize("kind", BUILDERS)
-@pytest.mark.parametrize("precision", ["fp32", "int8_weights", "int8"])
-def test_a_bundle_predicts_what_the_network_predicts(kind, precision, encoder_folder, tmp_path):
+@pytest.fixture(scope="module", params=BUILDERS)
+def traced(request, encoder_folder):
+    """A student of random weights, what it is asked, and its graph: tracing takes seconds, precisions share it."""
+    kind = request.param
     student = BUILDERS[kind].build(context(kind, encoder_folder), dropout=0.1)
     torch.manual_seed(1)
     with torch.no_grad():
@@ -66,11 +67,15 @@ def test_a_bundle_predicts_what_the_network_predicts(kind, precision, encoder_fo
     inputs = inputs_of(kind)
     if inputs is TEXTS:
         inputs = [*TEXTS, "x", "one two three four five six seven " * 9]
+    return student, inputs, trace(student, inputs[0])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8_weights", "int8"])
+def test_a_bundle_predicts_what_the_network_predicts(traced, precision, tmp_path):
+    student, inputs, model = traced
 
     def export(student, folder):
-        return make_bundle(
-            folder, student, trace(student, inputs[0]), precision, BundleFacts(temperatures=[1.0]), inputs
-        )
+        return make_bundle(folder, student, model, precision, BundleFacts(temperatures=[1.0]), inputs)
 
     check_exporter(export, student, inputs, tmp_path, tolerance=1e-4 if precision == "fp32" else 0.05)
 
