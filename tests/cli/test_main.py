@@ -83,6 +83,12 @@ def test_usage_errors_are_2(capsys):
     assert "--help" in capsys.readouterr().err
 
 
+def test_the_bare_name_shows_what_there_is(capsys):
+    assert main([]) == 2
+    said = capsys.readouterr().err
+    assert all(command in said for command in COMMANDS)
+
+
 def test_an_unexpected_failure_is_1_and_writes_its_traceback(bundle, capsys, monkeypatch):
     monkeypatch.setattr("potstill.cli.predict.load", lambda *_, **__: 1 / 0)
     assert main(["predict", str(bundle), "red"]) == 1

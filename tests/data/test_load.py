@@ -68,7 +68,7 @@ def test_empty_inputs_are_left_out_with_their_lines():
     [
         ({"text": ["a", "b"], "label": ["x", "x"]}, {}, "at least two classes"),
         ({"text": ["a", "b"], "label": [None, None]}, {}, "no label"),
-        ({"text": ["a", "b"], "label": ["x", "y"]}, {"text": "txt"}, "no column 'txt'"),
+        ({"text": ["a", "b"], "label": ["x", "y"]}, {"text": "txt"}, r"'txt'.* mean 'text'\? Name .* --text"),
         ({"text": ["a", "b"], "label": ["x"]}, {}, "different length"),
         ({"text": [], "label": []}, {}, "no rows"),
         (17, {}, "expected a path"),

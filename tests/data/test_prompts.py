@@ -18,6 +18,12 @@ def written(path, listed):
     return str(path)
 
 
+def test_a_column_that_is_not_there_is_named_with_its_option(tmp_path):
+    train = written(tmp_path / "train.jsonl", rows(5))
+    with pytest.raises(DataError, match=r"no column 'prmpt'.* mean 'prompt'\? Name the column with --prompt"):
+        load_prompts(PromptOptions(train=train, prompt="prmpt"))
+
+
 def test_rows_are_split_and_blank_answers_join_the_pool(tmp_path):
     train = written(tmp_path / "train.jsonl", [*rows(40), {"prompt": "who answers this odd one?", "answer": ""}])
     data = load_prompts(PromptOptions(train=train), seed=0)

@@ -61,6 +61,10 @@ def parser_of(command: str | None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs one command and returns the exit code."""
+    if not arguments:
+        # Whoever types the bare name wants to know what there is.
+        parser_of(None).print_help(sys.stderr)
+        return USAGE_ERROR
     command = next((word for word in arguments if word in COMMANDS), None)
     args = parser_of(command).parse_args(arguments)
     try:

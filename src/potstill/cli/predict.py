@@ -101,7 +101,7 @@ def _texts(path: Path, column: str) -> list[str]:
     from potstill.data.readers import read_table
 
     table = read_table(path)
-    values = table.column(column or guess_text(table))
+    values = table.column(column or guess_text(table), "--text")
     empty = [int(line) for line, value in zip(table.line_numbers, values, strict=True) if not isinstance(value, str)]
     if empty:
         raise DataError(f"{path}: no text on lines {', '.join(map(str, empty[:5]))}. Remove them, or name the column.")

@@ -23,7 +23,7 @@ def read_inputs(table: Table, options: DataOptions, findings: list[Finding]) -> 
     Raises:
         DataError: none can be used; the message says why the first can't.
     """
-    cells = table.column(options.column)
+    cells = table.column(options.column, f"--{options.modality}")
     if options.modality == "text":
         return _texts(cells, table, options, findings)
     folder = base_folder(table)

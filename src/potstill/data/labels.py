@@ -23,7 +23,7 @@ def field_values(table: Table, options: DataOptions) -> dict[str, list[Value]]:
     """Field name -> the value of each row. A column of JSON objects gives one field a key."""
     fields: dict[str, list[Value]] = {}
     for name in options.label:
-        cells = [_parsed(cell) for cell in table.column(name)]
+        cells = [_parsed(cell) for cell in table.column(name, "--label")]
         if any(isinstance(cell, dict) for cell in cells):
             fields.update(_object_fields(cells, table, name))
         else:

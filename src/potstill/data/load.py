@@ -132,7 +132,7 @@ def _with_columns(table: Table, options: DataOptions, findings: list[Finding]) -
         options = replace(options, label=(guess_label(table, options.column),))
         findings.append(Finding("label_column", {"column": options.label[0]}))
     if options.audio and not options.sample_rate:
-        rate = usual_rate(table.column(options.audio), base_folder(table))
+        rate = usual_rate(table.column(options.audio, "--audio"), base_folder(table))
         options = replace(options, sample_rate=rate)
         findings.append(Finding("sample_rate", {"rate": rate}))
     return options
@@ -156,7 +156,7 @@ def _rows(
     inputs, usable = read_inputs(table, options, findings)
     others = [n for n in table.columns if n != options.column and n not in options.label] if carry_columns else []
     if options.group and options.group not in others:
-        table.column(options.group)
+        table.column(options.group, "--group")
         others.append(options.group)
     rows = Rows(
         inputs=inputs,

@@ -184,7 +184,7 @@ def _chats(table: Table | None, options: PromptOptions) -> list[Chat]:
         lines = zip(table.column(options.messages), table.line_numbers.tolist(), strict=True)
         chats = [_from_messages(cell, f"{table.source}, line {line}") for cell, line in lines]
     else:
-        prompts = table.column(options.prompt)
+        prompts = table.column(options.prompt, "--prompt")
         answers = table.columns.get(options.answer) or [None] * len(table)
         chats = [Chat((("user", str(p)),), _text(a)) for p, a in zip(prompts, answers, strict=True) if _text(p)]
     taken = {options.messages, options.prompt, options.answer}

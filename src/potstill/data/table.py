@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -31,16 +32,22 @@ class Table:
     def __len__(self) -> int:
         return len(self.line_numbers)
 
-    def column(self, name: str) -> Sequence[Any]:
+    def column(self, name: str, option: str = "") -> Sequence[Any]:
         """The values of a column.
+
+        Args:
+            name: of the column.
+            option: of the command line that names it, for the message.
 
         Raises:
             DataError: there is no such column.
         """
         if name not in self.columns:
+            near = get_close_matches(name, self.columns, n=1)
             raise DataError(
-                f"{self.source} has no column {name!r}. It has: {', '.join(map(repr, self.columns))}. Name the columns "
-                "with --text and --label."
+                f"{self.source} has no column {name!r}. It has: {', '.join(map(repr, self.columns))}."
+                + (f" Did you mean {near[0]!r}?" if near else "")
+                + (f" Name the column with {option}." if option else "")
             )
         return self.columns[name]
 
