@@ -308,7 +308,7 @@ def _flags(groups: Sequence[TensorGroup]) -> tuple[str, ...]:
 
 
 def write_export(source: Source, exported: Exported, found: Export) -> None:
-    """All files beside, then in one step in place of an older export."""
+    """The model with all that an app needs beside it, in place of an older export."""
     folder = found.folder
     files = dict(exported.files)
     with tempfile.TemporaryDirectory() as scratch:
@@ -316,6 +316,11 @@ def write_export(source: Source, exported: Exported, found: Export) -> None:
         files.update({path.name: path.read_bytes() for path in Path(scratch).iterdir()})
     files[FACTS] = json.dumps(found.to_json(), indent=1, ensure_ascii=False, allow_nan=False).encode()
     files[NAME] = canonical_json(_manifest(source, exported, found, files))
+    replace_folder(folder, files)
+
+
+def replace_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes a folder beside and then in one step in place of an older one."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
