@@ -45,6 +45,7 @@ def served(folder):
         "import http.server, functools, sys\n"
         "class Quiet(http.server.SimpleHTTPRequestHandler):\n"
         "    protocol_version = 'HTTP/1.1'\n"
+        "    disable_nagle_algorithm = True\n"
         "    def log_message(self, *args): pass\n"
         "server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=sys.argv[1]))\n"
         "print(server.server_address[1], flush=True)\n"
