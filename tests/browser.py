@@ -60,7 +60,10 @@ class Browser:
 
     def __init__(self, address, options=()):
         self._address = address
-        wanted = {"browserName": "chrome", "goog:chromeOptions": {"args": [*OPTIONS, *options], "binary": shutil.which("chromium")}}
+        wanted = {
+            "browserName": "chrome",
+            "goog:chromeOptions": {"args": [*OPTIONS, *options], "binary": shutil.which("chromium")},
+        }
         made = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"/session/{made['sessionId']}"
         self._call("POST", f"{self._session}/timeouts", {"script": 120_000})
