@@ -45,6 +45,7 @@ def served(folder):
         "import http.server, functools, sys\n"
         "class Quiet(http.server.SimpleHTTPRequestHandler):\n"
         "    protocol_version = 'HTTP/1.1'\n"
+        "    disable_nagle_algorithm = True\n"
         "    def log_message(self, *args): pass\n"
         "server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=sys.argv[1]))\n"
         "print(server.server_address[1], flush=True)\n"
@@ -196,34 +197,39 @@ def deltas(args):
         root = Path(scratch)
 
         def distil(name, count, training, **more):
-            recipe = Recipe(**options, training=training, **more)
+            recipe = Recipe(**{**options, **more}, training=training)
             given = {"train": some(count), "test": test}
             return run(recipe, root / name, tables=given, store=root / "store")
 
         first = distil("parent", args.rows, Training(num_epochs=args.epochs, num_trials=1, refit="no"))
         was = first.result["student"]["accuracy"]
         print("deployed", was, flush=True)
+        child = {"parent": str(first.folder)}
+        whole = {**child, "export": Export(precision="int8_weights", delta_share=1.0)}
+
+        def light(num_epochs, **rate):
+            return Training(num_epochs=num_epochs, num_trials=1, refit="no", **rate)
+
         cases = [
-            ("anew, no parent", {}, Training(num_epochs=args.epochs, num_trials=1, refit="no")),
-            ("defaults, 2 epochs", {"parent": str(first.folder)}, Training(num_epochs=2, num_trials=1, refit="no")),
-            (
-                "light: rate 5e-5, 2 epochs",
-                {"parent": str(first.folder)},
-                Training(num_epochs=2, num_trials=1, learning_rate=5e-5, refit="no"),
-            ),
+            ("2 epochs", child, light(2)),
+            ("2 epochs, nothing cut", whole, light(2)),
+            ("2 epochs, rate 5e-4", child, light(2, learning_rate=5e-4)),
+            ("6 epochs", child, light(6)),
+            ("6 epochs, nothing cut", whole, light(6)),
+            ("anew, no parent", {}, light(args.epochs)),
         ]
         for i, (name, more, training) in enumerate(cases):
-            child = distil(f"child-{i}", args.rows * 3 // 2, training, **more)
-            made = {d.file: d for d in make_deltas([files(first.bundle)], files(child.bundle))}
+            made_by = distil(f"child-{i}", args.rows * 3 // 2, training, **more)
+            made = {d.file: d for d in make_deltas([files(first.bundle)], files(made_by.bundle))}
             delta = made.get("model.onnx")
             runs.append(
                 {
                     "case": name,
                     "deployed_accuracy": was,
-                    "accuracy": child.result["student"]["accuracy"],
-                    "model_bytes": len(files(child.bundle)["model.onnx"]),
+                    "accuracy": made_by.result["student"]["accuracy"],
+                    "model_bytes": len(files(made_by.bundle)["model.onnx"]),
                     "delta": delta.to_json() if delta else None,
-                    "weights_moved": moved_share(first.bundle, child.bundle) if more else None,
+                    "weights_moved": moved_share(first.bundle, made_by.bundle) if more else None,
                 }
             )
             print(runs[-1], flush=True)
@@ -254,7 +260,7 @@ def main():
     parser.add_argument("what", choices=["updates", "polls", "deltas", "simulate"])
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--devices", type=int, default=10_000)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--rows", type=int, default=3000)
     args = parser.parse_args()
     {"updates": updates, "polls": polls, "deltas": deltas, "simulate": simulate}[args.what](args)

@@ -58,9 +58,12 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 class Browser:
     """One session of Chromium."""
 
-    def __init__(self, address):
+    def __init__(self, address, options=()):
         self._address = address
-        wanted = {"browserName": "chrome", "goog:chromeOptions": {"args": OPTIONS, "binary": shutil.which("chromium")}}
+        wanted = {
+            "browserName": "chrome",
+            "goog:chromeOptions": {"args": [*OPTIONS, *options], "binary": shutil.which("chromium")},
+        }
         made = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"/session/{made['sessionId']}"
         self._call("POST", f"{self._session}/timeouts", {"script": 120_000})
@@ -103,7 +106,7 @@ class Browser:
 
 
 @contextlib.contextmanager
-def chromium():
+def chromium(*options):
     if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
         pytest.skip("needs chromium and chromedriver")
     with subprocess.Popen(
@@ -111,7 +114,7 @@ def chromium():
     ) as driver:
         try:
             port = next(m[1] for line in driver.stdout if (m := re.search(r"successfully on port (\d+)", line)))
-            browser = Browser(f"http://127.0.0.1:{port}")
+            browser = Browser(f"http://127.0.0.1:{port}", options)
             try:
                 yield browser
             finally:

@@ -54,6 +54,11 @@ def test_mobile_samples_hold_what_the_manifest_says(kind, own_run, capfd):
         assert (folder / "model.onnx").read_bytes() == (run / "bundle" / "model.onnx").read_bytes()
         if kind == "resnet":
             assert re.search(r"1L?, 3L?, 12L?, 12L?", text)
+            scale = json.loads((folder / "manifest.json").read_bytes())["preprocess"]["scale"]
+            assert f"/ {scale:.9g}" in text and "pixels(" in text and "12 * 12" in text
+        else:
+            assert "func pixels" not in text and "fun pixels" not in text
+        assert {"android": "onnxruntime-android:1.24.3", "swift": "version 1.24.2"}[sample] in text
     capfd.readouterr()
 
 

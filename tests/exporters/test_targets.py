@@ -113,6 +113,16 @@ def test_a_gate_that_is_missed_writes_nothing(finished, tmp_path, monkeypatch):
     assert first.path.read_bytes() == before, "the export that passed stays"
 
 
+def test_a_converter_that_fails_is_told_and_nothing_is_written(finished, tmp_path, monkeypatch, capsys):
+    def fail(*_):
+        raise IndexError("axis 1 is out of bounds")
+
+    monkeypatch.setattr(Onnx, "export", fail)
+    assert main(["export", str(finished("cnn")), "--target", "onnx", "--out", str(tmp_path / "out")]) == 2
+    assert "converter to onnx fails on this student" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_gates():
     good = Measured(agreement=1.0, accuracy=0.9, fp32_accuracy=0.9, kl=1e-3, cpu_ms=0.5, fp32_cpu_ms=1.0, num_rows=9)
     # In int8 a logit may move far and no answer with it.

@@ -128,6 +128,59 @@ def test_a_sound_file_in_the_browser(runs, runtime, browser, capfd):
             assert np.abs(np.array(said) - expected).max() <= 1e-3 * max(1.0, float(np.abs(expected).max()))
 
 
+def first_answer(browser):
+    """Waits for an answer, and gives its label and what the student was given."""
+    script = "for (let i = 0; i < 300 && !document.querySelector('#answer p'); i++)"
+    script += "await new Promise((r) => setTimeout(r, 50));"
+    return browser.run(script + "return [document.querySelector('#answer p').textContent, Array.from(heard ?? [])]")
+
+
+LISTEN = """
+const predict = potstill.student.predict.bind(potstill.student);
+window.heard = null;
+potstill.student.predict = async (value) => { window.heard = value; return predict(value); };
+document.querySelector('#ask button').click();
+"""
+
+
+def test_the_camera_in_the_browser(runs, runtime, browser, capfd):
+    """Chromium's made-up camera; Python gets the very picture that the page took."""
+    with served_page(runs, "resnet", runtime, capfd) as address:
+        browser.open(address)
+        assert browser.ready() == "passed"
+        browser.run(LISTEN)
+        shown = "const video = document.querySelector('video');"
+        shown += "for (let i = 0; i < 200 && !video.videoWidth; i++) await new Promise((r) => setTimeout(r, 50));"
+        assert browser.run(shown + "return video.videoWidth") >= 320
+        browser.run("document.querySelector('#ask button').click()")
+        said, _ = first_answer(browser)
+        content = browser.run("return document.getElementById('shown').toDataURL('image/png').split(',')[1]")
+        picture = read_picture(base64.b64decode(content))
+        assert picture.shape[0] > 100 and picture.std() > 10, "a picture with something on it"
+        expected = load(runs["resnet"] / "bundle").predict([picture])[0]
+        assert said.startswith(f"{expected.label} ({100 * expected.probability:.1f} %)")
+
+
+def test_the_microphone_in_the_browser(runs, runtime, tmp_path, capfd):
+    """Chromium's made-up microphone plays a file; what the page heard is that tone, and Python answers alike."""
+    time_s = np.arange(2 * 48_000) / 48_000
+    (tmp_path / "tone.wav").write_bytes(wav_of((0.5 * np.sin(2 * np.pi * 700 * time_s)).astype(np.float32), 48_000))
+    with (
+        served_page(runs, "ds_cnn", runtime, capfd) as address,
+        chromium(f"--use-file-for-fake-audio-capture={tmp_path / 'tone.wav'}") as browser,
+    ):
+        browser.open(address)
+        assert browser.ready() == "passed"
+        browser.run(LISTEN)
+        said, heard = first_answer(browser)
+    model, samples = load(runs["ds_cnn"] / "bundle"), np.array(heard, np.float32)
+    assert len(samples) >= RATE * model.manifest.preprocess["seconds"]
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    assert abs(np.argmax(spectrum) * RATE / len(samples) - 700) < 10
+    expected = model.predict([samples])[0]
+    assert said.startswith(f"{expected.label} (")
+
+
 def test_a_page_with_other_weights_says_so(runs, runtime, browser, tmp_path):
     bundle = {path.name: path.read_bytes() for path in (runs["cnn"] / "bundle").iterdir()}
     manifest = json.loads(bundle["manifest.json"])

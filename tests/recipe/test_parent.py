@@ -86,6 +86,21 @@ def test_weights_that_hardly_moved_stay_and_steps_stay(parent):
     assert np.count_nonzero(after != old) == 1
 
 
+def test_what_moved_least_is_put_back_until_the_delta_fits(parent):
+    _, before = parent
+    found = read_parent(before.bundle, delta_share=0.1)
+    random = np.random.default_rng(0)
+    module = torch.nn.ModuleDict({"pieces": torch.nn.Embedding(*found.weights["pieces.weight"].shape)})
+    step = found.steps["pieces.weight"]
+    values = found.weights["pieces.weight"] + step * random.normal(0, 4, step.shape)
+    module["pieces"].weight.data = torch.from_numpy(values.astype(np.float32))
+    kept = replace(found, steps={"pieces.weight": step}).keep_grid(module)
+    after = np.rint(module["pieces"].weight.detach().numpy() / step)
+    moved = (after - np.rint(found.weights["pieces.weight"] / step))[np.abs(after) < 127]
+    assert kept.dead_zone > 1.5 and 0.08 < kept.share <= 0.1
+    assert moved.any() and np.abs(moved[moved != 0]).min() >= np.floor(kept.dead_zone)
+
+
 def test_another_network_or_other_classes_are_no_parent(parent):
     folder, before = parent
     wider = recipe_of(folder, 160, parent=str(before.bundle), student=Static(width=48, hidden=32))

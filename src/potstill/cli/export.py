@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from potstill.recipe.exporting import Export
 
 BUNDLES = {"onnx-fp32": "fp32", "onnx-int8": "int8", "onnx-int8-weights": "int8_weights"}
+ROUNDINGS = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
 SAMPLES = ("android", "c", "node", "swift")
 # Each needs packages of its own, so its file is read when it is asked for.
 CLASSES = {
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `export`."""
     parser.add_argument("run", type=Path, help="folder of a run")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--target", choices=sorted([*BUNDLES, *CLASSES, "web"]), help="what it is for")
+    what.add_argument("--target", choices=sorted([*BUNDLES, *CLASSES, "gguf", "web"]), help="what it is for")
     what.add_argument("--sample", choices=SAMPLES, help="a minimal app around the bundle (c: around the litert export)")
     parser.add_argument(
         "--tokenizer", choices=["beside", "in-graph"], default="beside", help="onnx: a file, or inside the model"
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=["fp32", "int8", "int8_weights"], help="left out: int8 where the target computes in it"
     )
+    parser.add_argument("--rounding", choices=ROUNDINGS, help="gguf: of the weights; that of the bundle when left out")
     parser.add_argument("--allow-slower", action="store_true", help="write an int8 model although fp32 is faster")
     parser.add_argument("--ort-web", type=Path, help="web: node_modules/onnxruntime-web, where npm is not at hand")
     parser.add_argument("--lang", default="en", choices=["en", "ko"], help="web: language of the page")
@@ -46,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> Result:
     """Converts, checks through the target's own runtime, and writes; nothing is written where a check fails."""
-    _refuse_writer(args.run)
+    _check_kind(args)
     name = args.target or f"sample-{args.sample}"
     target = args.out or args.run / "exports" / (f"{name}-{args.tokenizer}" if args.tokenizer == "in-graph" else name)
     if args.sample:
@@ -58,6 +60,8 @@ def main(args: argparse.Namespace) -> Result:
         return _bundle(args.run, BUNDLES[args.target], target, args.target)
     if args.tokenizer == "in-graph" and args.target != "onnx":
         raise ConfigurationError(f"--tokenizer in-graph is for --target onnx; {args.target} has no tokenizer inside")
+    if args.target == "gguf":
+        return _gguf(args, target)
     if args.target == "web":
         return _web(args, target)
     from potstill.cli.progress import TerminalProgress
@@ -148,13 +152,46 @@ def _text(found: Export) -> str:
     return "\n".join([*lines, *found.notes])
 
 
-def _refuse_writer(run: Path) -> None:
-    """A student that writes has all its forms in one bundle."""
+def _gguf(args: argparse.Namespace, target: Path) -> Result:
+    from potstill.cli.progress import TerminalProgress
+    from potstill.recipe.generative.exporting import export_writer
+
+    found = export_writer(
+        args.run, target, quantization=args.rounding, allow_slower=args.allow_slower, progress=TerminalProgress()
+    ).to_json()
+    lines = [
+        f"{found['path']} ({size(found['size_bytes'])}, {found['precision']}, {found['runtime']})",
+        f"next token: the most probable is the student's on {found['top_1']:.4f} of the prompts, of the five most "
+        f"probable {found['top_5']:.4f} are; KL {found['kl']:.2g}",
+        f"on {found['num_rows']} held-out rows: the answer of f32 on {found['agreement']:.4f}, exact match "
+        f"{found['accuracy']:.4f} (f32 {found['fp32_accuracy']:.4f})",
+        *(f"{row['what']}: {row['value']:.3f} ms, {row['source']}" for row in found["device_table"]),
+        *found["notes"],
+    ]
+    return Result(found, "\n".join(lines))
+
+
+def _check_kind(args: argparse.Namespace) -> None:
+    """Students that write go to llama.cpp, all others don't."""
     from potstill.recipe.run import RESULT
 
-    result = run / RESULT
-    if result.exists() and json.loads(result.read_bytes()).get("kind") == "generative":
+    path = args.run / RESULT
+    if not path.exists():
+        if args.target == "gguf":
+            raise ConfigurationError(
+                f"{args.run} is not a finished run. Run `potstill distill ... --out {args.run}` first."
+            )
+        return
+    writes = json.loads(path.read_bytes()).get("kind") == "generative"
+    if args.rounding and args.target != "gguf":
+        raise ConfigurationError("--rounding is for --target gguf; the other targets have --precision")
+    if writes and args.target != "gguf":
         raise ConfigurationError(
-            f"the bundle of {run} holds every form of its student already: model.gguf and model.safetensors. "
-            "For another rounding run `potstill distill` with --set gguf=q4_0 and another --out."
+            f"the student of {args.run} writes, so it goes to llama.cpp: --target gguf. Its bundle holds "
+            "model.gguf and model.safetensors already."
+        )
+    if args.target == "gguf" and not writes:
+        raise ConfigurationError(
+            f"the student of {args.run} sorts its inputs into classes; gguf is for students that write. Choose another "
+            "--target."
         )

@@ -33,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="let evals run Python code of whoever has a key, in a process of few rights",
     )
     parser.add_argument(
+        "--fleet",
+        type=Path,
+        metavar="DIR",
+        help="folder of `potstill fleet init`: its devices report to /v1/potstill/fleet/reports",
+    )
+    parser.add_argument(
         "--open-to-network", action="store_true", help="listen on other addresses than this machine's own"
     )
 
@@ -53,6 +59,7 @@ def main(args: argparse.Namespace) -> Result:
         teachers=read_teachers(args.teacher),
         hosts=tuple(args.allow_host),
         allow_python_graders=args.allow_python_graders,
+        fleet=args.fleet,
     )
     if not settings.is_local and not args.open_to_network:
         raise ConfigurationError(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from potstill.errors import ConfigurationError, IntegrityError
@@ -30,12 +31,15 @@ class Parity:
         top_1: share of prompts with the same most probable next token.
         top_5: mean share of the five most probable next tokens that are the same.
         difference: largest difference of a log-probability among llama.cpp's five best, in nats.
+        kl: mean nats from the model's distribution to llama.cpp's, over these five and all others together, so at most
+            the whole divergence.
     """
 
     num_prompts: int
     top_1: float
     top_5: float
     difference: float
+    kl: float
 
 
 def check_gguf(path: Path, folder: Path, prompts: Sequence[str], quantization: str) -> Parity:
@@ -56,7 +60,7 @@ def check_gguf(path: Path, folder: Path, prompts: Sequence[str], quantization: s
     if not prompts:
         raise ConfigurationError("a GGUF file can't be compared without prompts; give some of the transfer set")
     model, tokenizer = load_causal_lm(folder)
-    overlaps, same, difference = [], 0, 0.0
+    overlaps, divergences, same, difference = [], [], 0, 0.0
     with LlamaCpp(path) as server:
         for prompt in prompts:
             ids = tokenizer.encode(prompt)
@@ -69,6 +73,7 @@ def check_gguf(path: Path, folder: Path, prompts: Sequence[str], quantization: s
             same += best[0] == next(iter(found))
             overlaps.append(len({*best} & {*found}) / TOP)
             difference = max(difference, *(abs(float(logs_V[i]) - value) for i, value in found.items()))
+            divergences.append(_divergence([float(logs_V[i]) for i in found], list(found.values())))
     if not difference <= TOLERANCES[quantization]:
         raise IntegrityError(
             f"{path} differs from the model by {difference:.3g} in a log-probability, more than "
@@ -80,7 +85,15 @@ def check_gguf(path: Path, folder: Path, prompts: Sequence[str], quantization: s
         top_1=same / len(prompts),
         top_5=sum(overlaps) / len(overlaps),
         difference=difference,
+        kl=sum(divergences) / len(divergences),
     )
+
+
+def _divergence(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Nats between two distributions of which a few log-probabilities are known; the rest is one more outcome."""
+    p, q = (np.exp(np.asarray(logs, np.float64)) for logs in (ours, theirs))
+    p, q = (np.clip([*x, 1 - x.sum()], 1e-9, 1.0) for x in (p, q))
+    return max(0.0, float((p * np.log(p / q)).sum()))
 
 
 def _check_ids(ids: Sequence[int], theirs: Sequence[int]) -> None:

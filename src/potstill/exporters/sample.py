@@ -14,8 +14,9 @@ from potstill.exporters.ort_web import VERSION
 from potstill.exporters.web import LIBRARY, case_folds, check_tokenizer, script_files
 
 Sample = Literal["node", "android", "swift", "c"]
-# The newest of the mobile packages that we know of; they follow onnxruntime's own numbers.
-MOBILE = "1.23.0"
+# The mobile packages follow onnxruntime's numbers, each in its own time. Both are in public lists (Maven Central, tags
+# of the Swift package); neither was built here.
+MOBILE = {"android": "1.24.3", "swift": "1.24.2"}
 # Operation of LiteRT -> method of the resolver for microcontrollers.
 MICRO = {
     "ADD": "AddAdd",
@@ -38,8 +39,8 @@ MICRO = {
 PREPARE = {
     "text_tokens": "The input are the ids of tokenizer.json: cut texts with Hugging Face's tokenizers for this "
     "platform, or ship `--target onnx --tokenizer in-graph`, which takes strings.",
-    "pixels": "The input are pixels as (value / scale - mean) / std, channels first; scale, mean and std stand in "
-    "manifest.json.",
+    "pixels": "The input are pixels as (value / scale - mean) / std, channels first, of the model's size; scale, mean "
+    "and std stand in manifest.json.",
     "log_mel": "The input is a log-mel spectrum with the numbers of manifest.json.",
 }
 
@@ -68,7 +69,8 @@ def mobile_sample(bundle: Mapping[str, bytes], kind: Literal["android", "swift"]
         ConfigurationError: several fields, several labels, or n-grams.
     """
     manifest = json.loads(bundle["manifest.json"])
-    values = _values(manifest)
+    values = {**_values(manifest), "ORT": MOBILE[kind]}
+    values["PIXELS"] = _picture(manifest["preprocess"], kind)
     name = {"android": "Student.kt", "swift": "Student.swift"}[kind]
     quote = _kotlin if kind == "android" else _swift
     values["LABELS"] = ", ".join(map(quote, manifest["schema"][0]["classes"]))
@@ -124,7 +126,6 @@ def _values(manifest: Mapping[str, Any]) -> dict[str, str]:
     shape = ["1", "values.size"] if is_text else _shape(entry)
     computes = manifest["model"]["precision"] == "int8" and not is_text
     return {
-        "ORT": MOBILE,
         "PREPARE": PREPARE[entry["kind"]],
         "INPUT": "ids" if is_text else "pixels",
         "DTYPE": "int32" if is_text else "float32",
@@ -138,6 +139,18 @@ def _values(manifest: Mapping[str, Any]) -> dict[str, str]:
         "TEMPERATURE": f"{manifest['calibration']['temperatures'][0]:.6g}",
         "DISABLE": "0" if computes else "1",
     }
+
+
+def _picture(entry: Mapping[str, Any], kind: str) -> str:
+    """A function from red, green and blue to the array, where the student reads colour pictures."""
+    if entry["kind"] != "pixels" or entry["channels"] != 3:
+        return ""
+    name = {"android": "pixels.kt", "swift": "pixels.swift"}[kind]
+    values = {"WIDTH": str(entry["width"]), "HEIGHT": str(entry["height"]), "SCALE": f"{entry['scale']:.9g}"}
+    suffix = "f" if kind == "android" else ""
+    for part in ("mean", "std"):
+        values[part.upper()] = ", ".join(f"{float(number):.9g}{suffix}" for number in entry[part])
+    return "\n" + _filled(_template(name), values)
 
 
 def _shape(entry: Mapping[str, Any]) -> list[str]:

@@ -159,7 +159,7 @@ def run_trial(
     # A linear model counts n-grams and has no parent among networks.
     parent = ground.context.parent if builder.kind != "linear" else None
     if parent is not None:
-        ingredients["parent"] = parent.digest
+        ingredients["parent"] = [parent.digest, parent.delta_share]
     folder = stage(ground.run_folder, name, ingredients).folder
     student = builder.build(ground.context, dropout=trial.dropout)
     if parent is not None:
@@ -174,7 +174,11 @@ def run_trial(
     except DivergedError as diverged:
         error = str(diverged)
     if parent is not None:
-        parent.keep_grid(student.module)
+        kept = parent.keep_grid(student.module)
+        ground.progress.say(
+            f"{name}: weights that moved by no more than {kept.dead_zone:.1f} steps of the parent's grid were put "
+            f"back, for a delta of about {100 * kept.share:.1f} %"
+        )
     return _judged(trial, student, state, task, ground, error)
 
 

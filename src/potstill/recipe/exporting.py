@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from potstill.errors import ConfigurationError, GateError, IntegrityError
+from potstill.errors import ConfigurationError, GateError, IntegrityError, PotstillError
 from potstill.evaluation.assess import agreement, mean_kl
 from potstill.evaluation.latency import interleaved_cpu_ms
 from potstill.evaluation.metrics import accuracy, answers
@@ -156,9 +156,9 @@ def export(
             f"for {target.precisions[-1]}."
         )
     progress.stage(f"convert to {target.kind}, fp32")
-    plain = target.export(source, "fp32")
+    plain = convert(target, source, "fp32")
     progress.stage(f"convert to {target.kind}, {chosen}")
-    exported = plain if chosen == "fp32" else target.export(source, chosen)
+    exported = plain if chosen == "fp32" else convert(target, source, chosen)
     progress.stage("compare on held-out rows")
     rows = held_out(run_folder)
     measured = measure(source, rows, plain, exported)
@@ -179,6 +179,23 @@ def export(
     )
     write_export(source, exported, found)
     return found
+
+
+def convert(target: Target, source: Source, precision: Precision) -> Exported:
+    """The student as the target has it; a converter's own failure, which may be of any type, is told as one.
+
+    Raises:
+        ConfigurationError: the converter can't take this student.
+    """
+    try:
+        return target.export(source, precision)
+    except PotstillError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(
+            f"the converter to {target.kind} fails on this student in {precision} ({type(error).__name__}: "
+            f"{str(error)[:300]}). Nothing was written. Choose another --target, or report this with the versions."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -308,7 +325,7 @@ def _flags(groups: Sequence[TensorGroup]) -> tuple[str, ...]:
 
 
 def write_export(source: Source, exported: Exported, found: Export) -> None:
-    """All files beside, then in one step in place of an older export."""
+    """The model with all that an app needs beside it, in place of an older export."""
     folder = found.folder
     files = dict(exported.files)
     with tempfile.TemporaryDirectory() as scratch:
@@ -316,6 +333,11 @@ def write_export(source: Source, exported: Exported, found: Export) -> None:
         files.update({path.name: path.read_bytes() for path in Path(scratch).iterdir()})
     files[FACTS] = json.dumps(found.to_json(), indent=1, ensure_ascii=False, allow_nan=False).encode()
     files[NAME] = canonical_json(_manifest(source, exported, found, files))
+    replace_folder(folder, files)
+
+
+def replace_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes a folder beside and then in one step in place of an older one."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:

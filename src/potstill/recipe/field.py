@@ -81,7 +81,7 @@ def make_context(recipe: Recipe, teaching: Teaching, seed: int) -> StudentContex
     Raises:
         ConfigurationError: the parent answers with other classes.
     """
-    parent = read_parent(Path(recipe.parent)) if recipe.parent else None
+    parent = read_parent(Path(recipe.parent), delta_share=recipe.export.delta_share) if recipe.parent else None
     if parent is not None and parent.schema != teaching.schema:
         raise ConfigurationError(
             f"the parent {recipe.parent} answers with other classes than these rows have, so its head means something "

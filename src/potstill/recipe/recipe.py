@@ -68,10 +68,17 @@ class Export:
     Attributes:
         precision: `auto` takes the fastest of those that lose nothing, at about the smallest size.
         license: SPDX name of the licence that the bundle is given out under, empty when unknown.
+        delta_share: with a parent: share of the weights' bytes that a device may have to download, above 0 to 1; what
+            training moved least is put back until that holds.
     """
 
     precision: Literal["auto", "fp32", "int8_weights", "int8"] = "auto"
     license: str = ""
+    delta_share: float = 0.06
+
+    def __post_init__(self) -> None:
+        if not 0 < self.delta_share <= 1:
+            raise ConfigurationError(f"export.delta_share is {self.delta_share}; a share is above 0 and at most 1")
 
 
 @final

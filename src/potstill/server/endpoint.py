@@ -30,6 +30,7 @@ class Policy(enum.Enum):
     PROJECT = "a valid key; it sees its project only"
     ADMIN = "an administrator's key"
     BROWSER = "a signed-in browser; it sees the project of its key only"
+    DEVICE = "whoever sends what a device has signed; the handler checks it before anything else"
 
 
 @final
@@ -40,7 +41,7 @@ class Call:
     Attributes:
         request: Starlette's.
         services: everything that the server has.
-        key: the key it came with; on a public route a key that opens nothing.
+        key: the key it came with; on a public route and a device's a key that opens nothing.
         body: decoded, of the endpoint's type; None without one.
     """
 
@@ -135,7 +136,7 @@ class Resource:
         if policy is Policy.BROWSER:
             key = await find_session(self.services, request)
         else:
-            key = NOBODY if policy is Policy.PUBLIC else self.services.keyring.find(request)
+            key = NOBODY if policy in (Policy.PUBLIC, Policy.DEVICE) else self.services.keyring.find(request)
         if policy is Policy.ADMIN and not key.is_admin:
             raise forbidden("This needs an administrator's key; the one that `potstill serve` printed is one.")
         if endpoint is None:

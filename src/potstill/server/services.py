@@ -9,6 +9,7 @@ from typing import final
 
 from potstill.errors import ConfigurationError
 from potstill.files import locked
+from potstill.fleet.publisher.place import Fleet, open_fleet
 from potstill.server.auth import Keyring
 from potstill.server.batches.runner import Batches
 from potstill.server.blobs import Blobs
@@ -17,6 +18,7 @@ from potstill.server.evals.runner import Runner
 from potstill.server.jobs.supervisor import Supervisor
 from potstill.server.metrics import Metrics
 from potstill.server.models import Students
+from potstill.server.rates import Rates
 from potstill.server.settings import Settings
 from potstill.server.upstream import Teachers
 
@@ -36,6 +38,9 @@ class Services:
     jobs: Supervisor
     evals: Runner
     batches: Batches
+    fleet: Fleet | None
+    report_rates: Rates
+    stranger_rates: Rates
 
 
 @contextmanager
@@ -43,7 +48,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
     """Opens the data folder for one server.
 
     Raises:
-        ConfigurationError: another server holds it, or its database can't be used.
+        ConfigurationError: another server holds it, its database can't be used, or there is no such fleet.
     """
     settings.data.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -72,4 +77,8 @@ def open_services(settings: Settings) -> Iterator[Services]:
             jobs=supervisor,
             evals=Runner(),
             batches=Batches(),
+            fleet=open_fleet(settings.fleet) if settings.fleet else None,
+            # A device that was away for long delivers all that it kept (200 at most) at once.
+            report_rates=Rates(a_second=1.0, at_once=200),
+            stranger_rates=Rates(a_second=20.0, at_once=2000),
         )

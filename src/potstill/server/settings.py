@@ -63,6 +63,7 @@ class Settings:
         max_file_bytes: of an uploaded file.
         teacher_timeout_s: without a byte from a teacher.
         allow_python_graders: whether an eval's criterion may be Python code, which then runs here.
+        fleet: the publisher's folder, whose devices report here; None: no devices.
     """
 
     data: Path
@@ -75,6 +76,7 @@ class Settings:
     max_file_bytes: int = 512 << 20
     teacher_timeout_s: float = 600.0
     allow_python_graders: bool = False
+    fleet: Path | None = None
 
     def __post_init__(self) -> None:
         names = [teacher.name for teacher in self.teachers]

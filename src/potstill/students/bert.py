@@ -91,8 +91,8 @@ class Bert(nn.Module):
 
     def forward(self, ids_BT: Tensor) -> tuple[Tensor, ...]:
         """Hidden states after the embeddings and after each layer, each B x T x D."""
-        mask_BT = ids_BT != 0
-        bias_B11T = torch.where(mask_BT, 0.0, MASKED)[:, None, None, :]
+        # A product, since Core ML's converter gives `where` between two numbers no shape.
+        bias_B11T = (ids_BT == 0).float()[:, None, None, :] * MASKED
         positions_T = torch.arange(ids_BT.shape[1], device=ids_BT.device)
         x_BTD = self.norm(self.pieces(ids_BT) + self.positions(positions_T))
         x_BTD = F.dropout(x_BTD, self.dropout, self.training)

@@ -1,18 +1,21 @@
 """A student that goes on from one that is deployed: its tokenizer, its weights, and the grid that they were rounded to.
 
 A device that has the parent downloads what changed. So weights start where the parent's int8 weights stand, and what
-training moved by little more than a step of that grid is put back: every weight that stays is a byte that needn't be
-sent. A very light training is put back as a whole, which its accuracy shows.
+training moved least is put back: every weight that stays is a byte that needn't be sent. How much goes back is decided
+by how large the delta may be. A very light training is put back as a whole, which its accuracy shows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from potstill.errors import ConfigurationError
@@ -23,9 +26,12 @@ from potstill.types import FloatArray, LabelSchema
 
 # Of the exported module's names.
 PREFIX = "module."
-# Steps of the grid that a weight must move to count.
+# Steps of the grid that a weight must move to count, at least.
 DEAD_ZONE = 1.5
 LARGEST = 127
+# Share of the weights' bytes that a delta may take.
+DELTA_SHARE = 0.06
+NUM_HALVINGS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +45,7 @@ class Parent:
         weights: name in the module -> values, fp32.
         precision: of its bundle.
         steps: name -> step of the grid of every int8 weight, in the shape of the weights.
+        delta_share: of the weights' bytes, that a delta to a child may take.
     """
 
     digest: str
@@ -47,6 +54,7 @@ class Parent:
     weights: Mapping[str, FloatArray]
     steps: Mapping[str, FloatArray]
     precision: str
+    delta_share: float = DELTA_SHARE
 
     def give(self, module: nn.Module) -> None:
         """Sets the weights of a network of the same shape.
@@ -68,21 +76,80 @@ class Parent:
             )
         module.load_state_dict({name: torch.from_numpy(np.array(self.weights[name])) for name in state})
 
-    def keep_grid(self, module: nn.Module) -> None:
-        """Puts back what hardly moved, and the rest on the parent's grid, so that it is rounded with the same steps."""
+    def keep_grid(self, module: nn.Module) -> Kept:
+        """Puts back what moved least, and the rest on the parent's grid, so that it is rounded with the same steps.
+
+        The dead zone grows until the delta takes no more than its share.
+        """
         state = module.state_dict()
-        for name, step in self.steps.items():
-            before = np.rint(self.weights[name] / step)
-            after = state[name].detach().cpu().numpy() / step
-            moved = np.where(np.abs(after - before) > DEAD_ZONE, np.rint(after), before)
-            # The largest weight of a channel decides its step; where it stood it stays.
-            moved = np.where(np.abs(before) >= LARGEST, before, np.clip(moved, -LARGEST, LARGEST))
-            with torch.no_grad():
+        before = {name: np.rint(self.weights[name] / step) for name, step in self.steps.items()}
+        after = {name: state[name].detach().cpu().numpy() / step for name, step in self.steps.items()}
+        plain = b"".join(
+            _bytes_between(self.weights[name], tensor.detach().cpu().numpy())
+            for name, tensor in state.items()
+            if name not in self.steps
+        )
+
+        def share(zone: float) -> float:
+            moved = b"".join(
+                _bytes_between(before[name].astype(np.int8), _on_grid(before[name], after[name], zone).astype(np.int8))
+                for name in self.steps
+            )
+            return len(zlib.compress(moved + plain, 6)) / max(1, len(moved) + len(plain))
+
+        zone = _smallest_zone(share, self.delta_share)
+        with torch.no_grad():
+            for name, step in self.steps.items():
+                moved = _on_grid(before[name], after[name], zone)
                 state[name].copy_(torch.from_numpy((moved * step).astype(np.float32)))
+        return Kept(dead_zone=zone, share=share(zone))
 
 
-def read_parent(path: Path) -> Parent:
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """How much of a training stays.
+
+    Attributes:
+        dead_zone: steps of the grid that a weight had to move to count.
+        share: of the weights' bytes that a delta takes, as zlib finds it.
+    """
+
+    dead_zone: float
+    share: float
+
+
+def _on_grid(before: FloatArray, after: FloatArray, zone: float) -> FloatArray:
+    moved = np.where(np.abs(after - before) > zone, np.rint(after), before)
+    # The largest weight of a channel decides its step; where it stood it stays.
+    found: FloatArray = np.where(np.abs(before) >= LARGEST, before, np.clip(moved, -LARGEST, LARGEST))
+    return found
+
+
+def _bytes_between(before: NDArray[Any], after: NDArray[Any]) -> bytes:
+    """As a delta by subtraction holds them."""
+    old, new = (np.ascontiguousarray(values).view(np.uint8).ravel() for values in (before, after))
+    difference: bytes = (new - old).tobytes()
+    return difference
+
+
+def _smallest_zone(share: Callable[[float], float], limit: float) -> float:
+    """The smallest dead zone whose share is within the limit, by halving; the share falls as the zone grows."""
+    if share(DEAD_ZONE) <= limit:
+        return DEAD_ZONE
+    low, high = DEAD_ZONE, 2.0 * LARGEST
+    for _ in range(NUM_HALVINGS):
+        # Most weights move by few steps, so halves are taken of the ratio.
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if share(middle) <= limit else (middle, high)
+    return high
+
+
+def read_parent(path: Path, *, delta_share: float = DELTA_SHARE) -> Parent:
     """Reads a bundle, or the bundle of a run's folder.
+
+    Args:
+        path: of the bundle or run.
+        delta_share: of the weights' bytes that a delta to a child may take.
 
     Raises:
         BundleError: it is damaged.
@@ -104,6 +171,7 @@ def read_parent(path: Path) -> Parent:
         weights=weights,
         steps=steps,
         precision=model.manifest.precision,
+        delta_share=delta_share,
     )
 
 

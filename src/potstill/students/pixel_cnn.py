@@ -32,7 +32,7 @@ class SmallPictureNet(nn.Module):
     def forward(self, pixels: Tensor) -> StudentOutput:
         """Pixels B x channels x H x W."""
         x_BFHW = F.relu(self.second(F.relu(self.first(pixels))))
-        flat_BX = F.dropout(F.max_pool2d(x_BFHW, 2).flatten(1), self.dropout, self.training)
+        flat_BX = F.dropout(F.max_pool2d(x_BFHW, 2, stride=2).flatten(1), self.dropout, self.training)
         embedding_BD = F.relu(self.hidden(flat_BX))
         return StudentOutput(self.head(F.dropout(embedding_BD, self.dropout, self.training)), embedding_BD)
 

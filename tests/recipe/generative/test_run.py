@@ -1,10 +1,15 @@
 import json
 import shutil
+from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 
 from potstill.cli.main import main
-from potstill.errors import ConfigurationError, IntegrityError
+from potstill.errors import ConfigurationError, GateError, IntegrityError
+from potstill.exporters.llama_cpp import Parity
+from potstill.recipe.exporting import Measured
+from potstill.recipe.generative.exporting import check_writer
 from potstill.recipe.generative.load import build_generative
 from potstill.recipe.generative.run import run_generative
 from potstill.report.generative import load_written_content
@@ -142,6 +147,34 @@ def test_export_and_runs_know_such_a_run(run, capsys):
     assert main(["runs", str(run.folder.parent), "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out.splitlines()[-1])["runs"]
     assert found["state"] == "finished" and found["accuracy"] == run.result["student"]["accuracy"]
+
+
+@pytest.mark.skipif(not find_spec("xllamacpp") or not find_spec("gguf"), reason="needs potstill[lm,llama]")
+def test_a_writing_student_goes_to_llama_cpp(run, tmp_path, capfd):
+    out = tmp_path / "out"
+    arguments = ["export", str(run.folder), "--target", "gguf", "--out", str(out), "--allow-slower", "--json"]
+    assert main([*arguments, "--rounding", "f16"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["target"] == "gguf" and found["precision"] == "f16" and "llama.cpp" in found["runtime"]
+    assert found["size_bytes"] == (out / "model.gguf").stat().st_size
+    assert found["agreement"] == 1 and found["accuracy"] == found["fp32_accuracy"] and found["num_rows"] == 9
+    assert found["top_1"] == 1 and found["top_5"] > 0.8 and found["kl"] < 1e-3
+    assert found["cpu_ms"] > 0 and found["fp32_cpu_ms"] > 0
+    facts = json.loads((out / "export.json").read_bytes())
+    assert facts["size_bytes"] == found["size_bytes"]
+
+
+def test_a_rounding_that_loses_or_is_slower_is_refused():
+    parity = Parity(num_prompts=9, top_1=1.0, top_5=0.9, difference=0.2, kl=0.01)
+    good = Measured(agreement=1.0, accuracy=0.9, fp32_accuracy=0.9, cpu_ms=1.0, fp32_cpu_ms=1.0, num_rows=9)
+    check_writer("q8_0", parity, good, allow_slower=False)
+    with pytest.raises(GateError, match="slower"):
+        check_writer("q8_0", parity, replace(good, cpu_ms=1.5), allow_slower=False)
+    check_writer("q8_0", parity, replace(good, cpu_ms=1.5), allow_slower=True)
+    with pytest.raises(GateError, match="exact match changes by"):
+        check_writer("q4_0", parity, replace(good, accuracy=0.8), allow_slower=True)
+    with pytest.raises(GateError, match="five most probable"):
+        check_writer("q4_0", replace(parity, top_5=0.7), good, allow_slower=True)
 
 
 def test_dry_run_reckons_without_a_model(folder, capsys):

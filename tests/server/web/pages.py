@@ -1,9 +1,13 @@
 """Every page of the dashboard with made-up content, hostile where content comes from outside."""
 
 import base64
+from dataclasses import replace
 
 import numpy as np
 
+from potstill.fleet.publisher.drift import Drift
+from potstill.fleet.publisher.overview import Line, Overview
+from potstill.fleet.publisher.rollout import Counts, Rollout
 from potstill.runtime.media import png
 from potstill.server.web.layout import Viewer
 from potstill.server.web.views.completion import Completion, completion_page
@@ -19,7 +23,7 @@ from potstill.server.web.views.evals import (
     evals_page,
     new_eval_page,
 )
-from potstill.server.web.views.fleet import DeviceReport, Fleet, Ring, fleet_page
+from potstill.server.web.views.fleet import fleet_page
 from potstill.server.web.views.jobs import Checkpoint, Event, Job, JobRow, job_page, jobs_page
 from potstill.server.web.views.keys import KeyRow, Keys, Use, keys_page
 from potstill.server.web.views.logs import LogFilter, LogList, LogRow, logs_page
@@ -249,12 +253,24 @@ def keys(texts):
 
 
 def fleet(texts):
-    rings = [
-        Ring(name=text, release=text, num_devices=10 * i, healthy_share=0.5 * i, is_halted=i == 0)
-        for i, text in enumerate(texts[:3])
-    ]
-    reports = [DeviceReport(device=text, release=text, state=text, time="1", message=text) for text in texts]
-    return Fleet(rings=rings, reports=reports)
+    def line(text, state, **more):
+        return Line(
+            rollout=Rollout(cohort=text, model=text, state=state, rings=(0.1, 1.0), **more),
+            counts=Counts(num_devices=10, num_committed=8, num_failed=1),
+            num_devices=100,
+            versions={text: 90, "-": 10},
+            num_reverted=1,
+            rings=(10, 90),
+            health={"num_predictions": 1000, "error_rate": 0.01, "confidence": 0.9, "out_of_scope": None},
+            events=[{"device": text, "version": 2, "event": "reverted", "time": "1", "reason": text}],
+            drift=Drift(version=1, num_predictions=500, confidence=-0.1, mix=0.2, out_of_scope=0.1, found=(text,)),
+        )
+
+    lines = [line(texts[0], "running", stable=1, candidate=2)]
+    silent = {"num_predictions": 0, "error_rate": None, "confidence": None, "out_of_scope": None}
+    lines.append(replace(lines[0], versions={}, events=[], health=silent, drift=Drift(version=None, num_predictions=0)))
+    lines += [line(text, "stopped", candidate=3) for text in texts[1:3]]
+    return Overview(name=texts[0], lines=lines, expires={"root": "2027-01-01"})
 
 
 def all_pages(words, texts=HOSTILE):
@@ -304,5 +320,6 @@ def all_pages(words, texts=HOSTILE):
         "keys": keys_page(viewer, keys(texts)),
         "keys_empty": keys_page(viewer, Keys(keys=())),
         "fleet": fleet_page(viewer, fleet(texts)),
-        "fleet_empty": fleet_page(viewer, Fleet()),
+        "fleet_empty": fleet_page(viewer, Overview(name=texts[0], lines=[], expires={})),
+        "fleet_none": fleet_page(viewer, None),
     }

@@ -94,7 +94,7 @@ def test_every_answer_keeps_scripts_and_frames_out(server, browser):
 
 
 def test_the_fleet_is_for_administrators(server, browser):
-    assert "No release has been published yet" in browser.get("/fleet").text
+    assert "This server keeps no fleet" in browser.get("/fleet").text
     with Browsing(server) as other:
         other.sign_in(server.new_key("other"))
         assert other.get("/fleet").status_code == 403

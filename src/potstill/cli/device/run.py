@@ -8,8 +8,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from potstill.cli.device.reporting import add_report_url, send_reports
 from potstill.cli.output import Result, label_text, show
 from potstill.errors import DataError, PotstillError
+from potstill.fleet.device.deliver import add_health_report
 from potstill.fleet.device.place import Device, open_device
 from potstill.fleet.device.serving import Serving
 from potstill.fleet.device.update import update
@@ -24,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "input", nargs="?", default="-", help="a text, a file of texts (one a line), a picture, a sound, or - for stdin"
     )
     parser.add_argument("--threads", type=int, default=1, help="threads that one prediction may use")
+    add_report_url(parser)
     parser.add_argument("--update-every", type=float, metavar="SECONDS", help="also look for updates while it runs")
 
 
@@ -39,13 +42,19 @@ def main(args: argparse.Namespace) -> Result:
             if interval_s and time.monotonic() - looked >= interval_s:
                 looked = time.monotonic()
                 _update(device)
+                send_reports(device, args.report_url)
             found = serving.predict([value])[0]
             if args.json:
                 predictions.append({"input": name, **found.to_json()})
             else:
                 show(Result({}, f"{label_text(found.label)}\t{found.probability:.4f}\t{name}"), as_json=False)
         release = serving.release
-    return Result({"version": release.version, "bundle_digest": release.digest, "predictions": predictions}, "")
+    sent = 0
+    if args.report_url or device.report_url:
+        add_health_report(device)
+        sent = send_reports(device, args.report_url)
+    found = {"version": release.version, "bundle_digest": release.digest, "predictions": predictions}
+    return Result({**found, "num_reports": sent}, "")
 
 
 def _update(device: Device) -> None:

@@ -1,6 +1,6 @@
 // Written by `potstill export --sample android` from the manifest of this bundle. Gradle:
 //     implementation("com.microsoft.onnxruntime:onnxruntime-android:{{ORT}}")
-// Copy model.onnx into src/main/assets. {{PREPARE}}
+// It was written, and neither compiled nor run. Copy model.onnx into src/main/assets. {{PREPARE}}
 
 package com.example.student
 
@@ -40,7 +40,7 @@ class Student(context: Context) {
         val best = exponents.indices.maxBy { exponents[it] }
         return LABELS[best] to exponents[best] / exponents.sum()
     }
-
+{{PIXELS}}
     companion object {
         const val TEMPERATURE = {{TEMPERATURE}}f
         val LABELS = listOf({{LABELS}})

@@ -1,6 +1,6 @@
 // Written by `potstill export --sample swift` from the manifest of this bundle. Package:
 //     https://github.com/microsoft/onnxruntime-swift-package-manager, version {{ORT}}
-// Add model.onnx to the app's resources. {{PREPARE}}
+// It was written, and neither compiled nor run. Add model.onnx to the app's resources. {{PREPARE}}
 
 import Foundation
 import OnnxRuntimeBindings
@@ -39,4 +39,4 @@ final class Student {
         let best = exponents.indices.max { exponents[$0] < exponents[$1] }!
         return (Student.labels[best], exponents[best] / exponents.reduce(0, +))
     }
-}
+{{PIXELS}}}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from potstill.errors import ServerUnavailableError
+from potstill.errors import ReportError, ServerUnavailableError
 from potstill.files import write_atomic
 from potstill.fleet.device.health import read_figures
 from potstill.fleet.device.place import Device, signing_key
@@ -17,6 +19,7 @@ from potstill.fleet.device.update import alone
 from potstill.fleet.formats.report import Report, seal
 
 TIMEOUT_S = 30
+FIRST_WAIT_S, NUM_TRIES = 1.0, 4
 
 
 def add_health_report(device: Device) -> None:
@@ -42,7 +45,8 @@ def deliver(device: Device, folder: Path | None = None) -> int:
         folder: where they are written as files, in place of the network.
 
     Raises:
-        ServerUnavailableError: the server can't be reached or refuses; the reports are kept.
+        ServerUnavailableError: the server can't be reached or has no time; the reports are kept.
+        ReportError: it refuses them; they are kept, too.
     """
     public_key, sign = signing_key(device)
     sent = 0
@@ -55,6 +59,37 @@ def deliver(device: Device, folder: Path | None = None) -> int:
         sent += 1
         _forget(device, int(values["sequence"]))
     return sent
+
+
+def deliver_patiently(
+    device: Device,
+    *,
+    wait: Callable[[float], None] = time.sleep,
+    chance: Callable[[], float] = random.random,
+) -> tuple[int, str]:
+    """Sends what was not delivered yet, and tries again where that fails.
+
+    Waits are of random length and grow on average, so that devices whose server was away don't come back together.
+    What runs never depends on a report: what can't be delivered is kept for the next time.
+
+    Returns:
+        How many reports were delivered, and why the rest was not; empty when all were.
+    """
+    before, why = len(read_state(device).reports), ""
+    for turn in range(NUM_TRIES):
+        if turn:
+            wait(FIRST_WAIT_S * 2 ** (turn - 1) * 2 * chance())
+        try:
+            deliver(device)
+        except ReportError as error:
+            why = str(error)
+            break
+        except ServerUnavailableError as error:
+            why = str(error)
+        else:
+            why = ""
+            break
+    return before - len(read_state(device).reports), why
 
 
 def _report(values: Mapping[str, Any]) -> Report:
@@ -81,6 +116,11 @@ def _post(url: str, content: bytes) -> None:
         )
     except urllib3.exceptions.HTTPError as error:
         raise ServerUnavailableError(f"{url} can't be reached: {error}. The reports are kept.") from error
+    if 400 <= answer.status < 500 and answer.status not in (408, 429):
+        raise ReportError(
+            f"{url} refuses a report with status {answer.status}: {answer.data[:200]!r}. The reports are kept; look at "
+            "the address of reports and at the device's key."
+        )
     if answer.status >= 300:
         raise ServerUnavailableError(
             f"{url} answers a report with status {answer.status}: {answer.data[:200]!r}. The reports are kept."

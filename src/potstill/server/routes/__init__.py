@@ -8,6 +8,7 @@ from potstill.server.routes import (
     evals,
     files,
     fine_tuning,
+    fleet,
     graders,
     health,
     keys,
@@ -32,6 +33,7 @@ ENDPOINTS = (
     *models.ENDPOINTS,
     *datasets.ENDPOINTS,
     *keys.ENDPOINTS,
+    *fleet.ENDPOINTS,
     *health.ENDPOINTS,
     *web.ENDPOINTS,
 )
