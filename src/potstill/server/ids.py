@@ -25,8 +25,11 @@ def next_seq() -> int:
 
 
 def _random(size: int) -> bytes:
-    """Random bytes of the system, fetched for many names at once: a call to it gives up the interpreter, and getting
-    that back costs more than the name while another thread writes. Only under the lock."""
+    """Random bytes of the system, fetched for many names at once; only under the lock.
+
+    A call to the system gives up the interpreter, and getting that back costs more than the name while another thread
+    writes.
+    """
     global _chance, _used  # noqa: PLW0603 - what is left of the last fetch
     if _used + size > len(_chance):
         _chance, _used = secrets.token_bytes(CHANCE_BYTES), 0

@@ -34,7 +34,9 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
 @cache
 def _statement(table: Table, size: int) -> str:
     """SQLite's text, with its values in the order of rows and, within one, of columns."""
-    rows = [{name: bindparam(f"{name}_{i}") for name in table.columns.keys()} for i in range(size)]  # noqa: SIM118
+    names = tuple(table.columns.keys())
+    rows: list[dict[str, Any]] = [{name: bindparam(f"{name}_{i}") for name in names} for i in range(size)]
     compiled = table.insert().values(rows).compile(dialect=sqlite.dialect(paramstyle="qmark"))
-    assert compiled.positiontup == [f"{name}_{i}" for i in range(size) for name in table.columns.keys()], table.name  # noqa: SIM118
+    order = getattr(compiled, "positiontup", None)
+    assert order == [f"{name}_{i}" for i in range(size) for name in names], f"{table.name}: {order}"
     return str(compiled)
