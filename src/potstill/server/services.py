@@ -17,6 +17,7 @@ from potstill.server.evals.runner import Runner
 from potstill.server.jobs.supervisor import Supervisor
 from potstill.server.metrics import Metrics
 from potstill.server.models import Students
+from potstill.server.models.aliases import Aliases
 from potstill.server.settings import Settings
 from potstill.server.upstream import Teachers
 
@@ -33,6 +34,7 @@ class Services:
     metrics: Metrics
     teachers: Teachers
     students: Students
+    aliases: Aliases
     jobs: Supervisor
     evals: Runner
     batches: Batches
@@ -69,6 +71,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
             metrics=metrics,
             teachers=Teachers(settings.teachers, settings.teacher_timeout_s, metrics),
             students=Students(database, settings.data),
+            aliases=Aliases(database),
             jobs=supervisor,
             evals=Runner(),
             batches=Batches(),

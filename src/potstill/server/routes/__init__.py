@@ -1,6 +1,7 @@
 """All endpoints, one file a resource; the ones that are used most stand first."""
 
 from potstill.server.routes import (
+    aliases,
     batches,
     chat_completions,
     datasets,
@@ -33,6 +34,7 @@ ENDPOINTS = (
     *models.ENDPOINTS,
     *datasets.ENDPOINTS,
     *imports.ENDPOINTS,
+    *aliases.ENDPOINTS,
     *keys.ENDPOINTS,
     *health.ENDPOINTS,
     *web.ENDPOINTS,

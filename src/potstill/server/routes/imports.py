@@ -1,16 +1,19 @@
-"""/v1/potstill/imports: completions that were made elsewhere."""
+"""/v1/potstill/imports: completions, evals and jobs that were made elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
 
+from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
 from potstill.server.bodies import read_bytes
 from potstill.server.endpoint import Call, Endpoint, Policy
 from potstill.server.errors import forbidden
-from potstill.server.importing import Origin, import_lines
+from potstill.server.importing.completions import Origin, import_lines
+from potstill.server.importing.evals import EvalImport, import_eval
+from potstill.server.importing.jobs import JobImport, import_job, keep_results
 from potstill.server.pages import check_metadata, metadata_filter
 
 
@@ -30,4 +33,28 @@ async def create(call: Call) -> dict[str, Any]:
     return {"object": "potstill.import", **asdict(found)}
 
 
-ENDPOINTS = (Endpoint(method="POST", path="/v1/potstill/imports", policy=Policy.PROJECT, handler=create),)
+async def create_eval(call: Call) -> dict[str, Any]:
+    """Takes an eval, and a run of it with output items."""
+    found = await call.services.database.write(lambda c: import_eval(c, call.project, call.body))
+    return {"object": "potstill.import", **found}
+
+
+async def create_job(call: Call) -> dict[str, Any]:
+    """Takes a job with its events and its result file."""
+    body: JobImport = call.body
+    file = None
+    if body.results_csv is not None:
+        file = await run_in_threadpool(keep_results, call.services.blobs, call.project, body.results_csv)
+
+    def write(connection: Connection) -> dict[str, Any]:
+        return import_job(connection, call.project, body, file)
+
+    return await call.services.database.write(write)
+
+
+PATH = "/v1/potstill/imports"
+ENDPOINTS = (
+    Endpoint(method="POST", path=PATH, policy=Policy.PROJECT, handler=create),
+    Endpoint(method="POST", path=PATH + "/evals", policy=Policy.PROJECT, handler=create_eval, body=EvalImport),
+    Endpoint(method="POST", path=PATH + "/jobs", policy=Policy.PROJECT, handler=create_job, body=JobImport),
+)
