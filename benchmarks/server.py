@@ -1,10 +1,11 @@
-"""The server under load, its load client on the same cores: ingest, lists, proxy, student, import, memory, cold start.
+"""The server under load, its load client on the same cores: import, ingest, lists, proxy, student, memory, cold start.
 
-python -m benchmarks.server [--rows 1000000] [--seconds 10]
+python -m benchmarks.server [--rows 1000000] [--seconds 10] [--repeats 3] [--litellm PYTHON]
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -12,69 +13,54 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 from tests.runtime.bundles import make_bundle
+from tests.server.teacher import answer
 
 from benchmarks.record import record
-from potstill.server.auth import Key
-from potstill.server.completions import encode_request, rows_of
+from benchmarks.server_litellm import Litellm
+from potstill.server.compiling import AnswerField, AnswerForm, PromptForm, Task
 from potstill.server.database import open_database
-from potstill.server.ids import new_id, next_seq
-from potstill.server.models import FieldAnswer, Template, add_model
+from potstill.server.models import add_model
+from potstill.types import Field, LabelSchema
 
 STUDENT = "ft:bench:default:one:00000000"
-ANSWER = {
-    "object": "chat.completion",
-    "id": "x",
-    "created": 1,
+CHAT = "/v1/chat/completions"
+BODY_4KB = {
     "model": "big",
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "red"}}],
-    "usage": {"prompt_tokens": 1000, "completion_tokens": 1, "total_tokens": 1001},
+    "messages": [{"role": "system", "content": "Say what it is. " * 235}, {"role": "user", "content": "red"}],
+    "store": True,
+    "metadata": {"a": "b", "c": "d"},
 }
-
-
-class Connection:
-    """HTTP/1.1 by hand: a client library would take more of the cores than the server."""
-
-    async def open(self, port):
-        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", port)
-        return self
-
-    async def send(self, method, path, key="", body=None):
-        content = b"" if body is None else json.dumps(body).encode()
-        head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n"
-        self.writer.write(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
-        head = await self.reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].split()[0])
-        content = await self.reader.readexactly(length)
-        assert head.startswith(b"HTTP/1.1 200"), (head, content[:300])
-        return content
-
-
-async def teacher(reader, writer):
-    content = json.dumps(ANSWER).encode()
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n".encode()
-    try:
-        while head_of := await reader.readuntil(b"\r\n\r\n"):
-            await reader.readexactly(int(head_of.lower().partition(b"content-length:")[2].split()[0]))
-            writer.write(head + content)
-    except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
-        writer.close()
+LINES_AT_ONCE = 5000
 
 
 class Serving:
-    """`potstill serve` as a user starts it."""
+    """The server as a user starts it, or with a teacher that costs nothing."""
 
-    def __init__(self, data, teacher_port=9):
-        command = [sys.executable, "-m", "potstill.cli", "serve", "--data", str(data), "--port", "0", "--json"]
-        command += ["--teacher", f"big=http://127.0.0.1:{teacher_port}/v1"]
+    def __init__(self, data, *, teacher_port=9, instant=False):
+        if instant:
+            command = [sys.executable, "-m", "benchmarks.server_instant", str(data)]
+        else:
+            command = [sys.executable, "-m", "potstill.cli", "serve", "--data", str(data), "--port", "0", "--json"]
+            command += ["--teacher", f"big=http://127.0.0.1:{teacher_port}/v1"]
         started = time.perf_counter()
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         found = json.loads(self.process.stdout.readline())
         self.start_s = time.perf_counter() - started
         self.port, self.key = int(found["base_url"].split(":")[2].split("/")[0]), found["api_key"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(60)
 
     def memory_bytes(self):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -84,144 +70,164 @@ class Serving:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(60)
+    def load(self, *parts):
+        """Figures of each part, with what a request cost the server and the client."""
+        before, load = self.cpu_s(), os.getloadavg()[0]
+        found = run_load(self.port, self.key, parts)
+        total = sum(part["num"] for part in found["parts"])
+        costs = {
+            "server_cpu_ms_each": round((self.cpu_s() - before) / total * 1e3, 3),
+            "client_cpu_ms_each": round(found["cpu_s"] / total * 1e3, 3),
+            "load_average_before": round(load, 1),
+        }
+        return [{**part, **costs} for part in found["parts"]]
+
+    def send(self, path, content=None):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=content)
+        request.add_header("authorization", f"Bearer {self.key}")
+        with urllib.request.urlopen(request) as response:
+            return json.loads(response.read())
 
 
-def times_ms(seconds):
-    ordered = sorted(seconds)
+def run_load(port, key, parts):
+    job = json.dumps({"port": port, "key": key, "parts": parts})
+    command = [sys.executable, "-m", "benchmarks.server_load"]
+    done = subprocess.run(command, input=job, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@contextlib.contextmanager
+def teaching():
+    """A teacher over HTTP in a thread of its own: the port."""
+    content = json.dumps(answer("red")).encode()
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n".encode()
+
+    async def talk(reader, writer):
+        with contextlib.suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            while asked := await reader.readuntil(b"\r\n\r\n"):
+                await reader.readexactly(int(asked.lower().partition(b"content-length:")[2].split()[0]))
+                writer.write(head + content)
+        writer.close()
+
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(asyncio.start_server(talk, "127.0.0.1", 0))
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    yield server.sockets[0].getsockname()[1]
+    loop.call_soon_threadsafe(loop.stop)
+
+
+def repeated(measure, repeats):
+    """The best run with its load, and the median of all."""
+    runs = [measure() for _ in range(repeats)]
+    best = min(runs, key=lambda run: run["p99_ms"])
+    return {"best": best, "median": {name: statistics.median(run[name] for run in runs) for name in best}}
+
+
+def lines(start, end):
+    """Rows of one kilobyte, as another server's export has them."""
+    chance = random.Random(0)
+    text = " ".join(f"word{chance.randrange(5000)}" for _ in range(80))
+    for i in range(start, end):
+        messages = [{"role": "user", "content": f"{i} {text}"}]
+        named = {"id": f"chatcmpl-{i:024x}", "created": 1_700_000_000 + i // 50, "model": f"m{i % 7}"}
+        completion = {**answer("red"), **named, "metadata": {"run": f"r{i % 100}", "row": str(i)}}
+        yield json.dumps({"messages": messages, "completion": completion}).encode()
+
+
+def bulk_import(serving, num_rows):
+    """Through the API; making the lines isn't counted."""
+    seconds, cpu, load = 0.0, serving.cpu_s(), os.getloadavg()[0]
+    for start in range(0, num_rows, LINES_AT_ONCE):
+        content = b"\n".join(lines(start, min(start + LINES_AT_ONCE, num_rows)))
+        started = time.perf_counter()
+        found = serving.send("/v1/potstill/imports", content)
+        seconds += time.perf_counter() - started
+        assert found["num_added"] == found["num_lines"], found
     return {
-        "p50_ms": round(statistics.median(ordered) * 1e3, 2),
-        "p99_ms": round(ordered[int(len(ordered) * 0.99)] * 1e3, 2),
-        "num": len(ordered),
+        "rows_per_second": round(num_rows / seconds),
+        "server_cpu_ms_each": round((serving.cpu_s() - cpu) / num_rows * 1e3, 4),
+        "load_average_before": round(load, 1),
+        "load_average_after": round(os.getloadavg()[0], 1),
     }
 
 
-def chat(model, text, **options):
-    return {"model": model, "messages": [{"role": "user", "content": text}], **options}
-
-
-async def load(port, key, num_clients, seconds, request):
-    """Clients that send one after the other; seconds of each request."""
-    found, end = [], time.perf_counter() + seconds
-
-    async def client(number):
-        connection = await Connection().open(port)
-        count = 0
-        while time.perf_counter() < end:
-            started = time.perf_counter()
-            await connection.send(*request(number, count)[:2], key, *request(number, count)[2:])
-            found.append(time.perf_counter() - started)
-            count += 1
-
-    started = time.perf_counter()
-    await asyncio.gather(*(client(number) for number in range(num_clients)))
-    return {"per_second": round(len(found) / (time.perf_counter() - started)), **times_ms(found)}
-
-
-async def steady(port, key, rate, seconds, body):
-    """Requests at a fixed rate, whatever their answers take."""
-    connections = [await Connection().open(port) for _ in range(32)]
-    free, found = asyncio.Queue(), []
-    for connection in connections:
-        free.put_nowait(connection)
-
-    async def one():
-        started = time.perf_counter()
-        connection = await free.get()
-        await connection.send("POST", "/v1/chat/completions", key, body)
-        found.append(time.perf_counter() - started)
-        free.put_nowait(connection)
-
-    start, tasks = time.perf_counter(), []
-    for number in range(int(rate * seconds)):
-        await asyncio.sleep(max(0.0, start + number / rate - time.perf_counter()))
-        tasks.append(asyncio.ensure_future(one()))
-    await asyncio.gather(*tasks)
-    return times_ms(found)
-
-
-def fill(data, num_rows):
-    """Rows as they are imported, one kilobyte each; rows a second."""
-    database = open_database(data)
-    chance, key = random.Random(0), Key(id="", project="default", name="")
-    text = " ".join(f"word{chance.randrange(5000)}" for _ in range(80))
-    started = time.perf_counter()
-
-    async def work():
-        for start in range(0, num_rows, 2000):
-            tables = {}
-            for i in range(start, min(start + 2000, num_rows)):
-                seq, request = next_seq(), chat(f"m{i % 7}", f"{i} {text}")
-                metadata = {"run": f"r{i % 100}", "row": str(i)}
-                response = {**ANSWER, "id": new_id("chatcmpl-", seq), "model": f"m{i % 7}", "metadata": metadata}
-                asked = encode_request(request)
-                rows = rows_of(key, seq, response, request, asked=asked, teacher="big")
-                for table, found in rows.items():
-                    tables.setdefault(table, []).extend(found)
-            await database.append(tables)
-
-    asyncio.run(work())
-    seconds = time.perf_counter() - started
-    database.close()
-    return round(num_rows / seconds)
-
-
 def add_student(data):
-    make_bundle(data / "students" / "one")
-    template = Template(input="text", form="text", fields=[FieldAnswer(field="colour")])
+    make_bundle(data / "students" / "one", schema=LabelSchema((Field(name="colour", classes=("blue", "red")),)))
+    colour = AnswerField(path=("colour",), values={"blue": "blue", "red": "red"})
+    form = AnswerForm(fields=(colour,), template={"colour": "red"}, form=(None, ",", ":"))
+    task = Task(prompt=PromptForm(modality="text"), answer=form)
     database = open_database(data)
-    database.write_now(
-        lambda c: add_model(c, "default", STUDENT, base="bench", folder="students/one", template=template)
-    )
+    database.write_now(lambda c: add_model(c, "default", STUDENT, base="student", folder="students/one", task=task))
     database.close()
 
 
-async def measure(data, seconds):
-    server = await asyncio.start_server(teacher, "127.0.0.1", 0)
-    teacher_port = server.sockets[0].getsockname()[1]
-    serving = Serving(data, teacher_port)
-    port, key, found = serving.port, serving.key, {}
-    try:
-        one = await Connection().open(port)
-        await one.send("POST", "/v1/chat/completions", key, chat(STUDENT, "red"))
-        found["student"] = await load(
-            port, key, 1, seconds, lambda *_: ("POST", "/v1/chat/completions", chat(STUDENT, "red"))
-        )
-        page = json.loads(await one.send("GET", "/v1/chat/completions?limit=20&order=desc", key))
-        reads = {
-            "list": "/v1/chat/completions?limit=20&order=desc",
-            "filter_model": "/v1/chat/completions?model=m3",
-            "filter_metadata": "/v1/chat/completions?metadata%5Brun%5D=r42",
-            "filter_both": "/v1/chat/completions?metadata%5Brun%5D=r42&model=m3",
-            "filter_absent": "/v1/chat/completions?metadata%5Brun%5D=nowhere&model=m3",
-            "get": f"/v1/chat/completions/{page['last_id']}",
-        }
-        for name, path in reads.items():
-            found[name] = await load(port, key, 4, seconds / 3, lambda *_, path=path: ("GET", path))
-        body = chat("big", "x" * 1000)
-        direct = await steady(teacher_port, "", 200, seconds, body)
-        proxied = await steady(port, key, 200, seconds, body)
-        added = {name: round(proxied[name] - direct[name], 2) for name in ("p50_ms", "p99_ms")}
-        found["proxy_at_200_per_second"] = {"direct": direct, "proxied": proxied, "added": added}
-        stored = {"store": True, "metadata": {"a": "b", "c": "d"}}
-        asked = chat(STUDENT, "red", **stored)
-        asked["messages"].insert(0, {"role": "system", "content": "Say what it is. " * 235})
-        cpu = serving.cpu_s()
-        ingest = load(port, key, 64, seconds, lambda *_: ("POST", "/v1/chat/completions", asked))
-        alone = await ingest
-        alone["server_cpu_ms_each"] = round((serving.cpu_s() - cpu) / alone["num"] * 1e3, 3)
-        found["ingest_64_clients_4kB"] = alone
-        both = await asyncio.gather(
-            load(port, key, 64, seconds, lambda *_: ("POST", "/v1/chat/completions", asked)),
-            load(port, key, 1, seconds, lambda *_: ("GET", reads["filter_metadata"])),
-        )
-        found["filter_under_ingest"] = both[1]
+def read_paths(serving):
+    last = serving.send(f"{CHAT}?limit=20&order=desc")["last_id"]
+    run = urllib.parse.quote("metadata[run]")
+    return {
+        "list": f"{CHAT}?limit=20&order=desc",
+        "filter_model": f"{CHAT}?model=m3",
+        "filter_metadata": f"{CHAT}?{run}=r42",
+        "filter_both": f"{CHAT}?{run}=r42&model=m3",
+        "filter_absent": f"{CHAT}?{run}=nowhere&model=m3",
+        "get": f"{CHAT}/{last}",
+    }
+
+
+def measure_reads(data, seconds, repeats):
+    """Lists, filters and gets, alone and beside the ingest."""
+    with Serving(data, instant=True) as serving:
+        found, paths = {}, read_paths(serving)
+        for name, path in paths.items():
+            part = {"path": path, "clients": 4, "seconds": seconds / 3}
+            found[name] = repeated(lambda part=part: serving.load(part)[0], repeats)
+        ingest = {"path": CHAT, "body": BODY_4KB, "clients": 64, "seconds": seconds}
+        found["ingest_64_clients_4kB"] = repeated(lambda: serving.load(ingest)[0], repeats)
+        for name in ("list", "filter_metadata", "get"):
+            read = {"path": paths[name], "clients": 1, "seconds": seconds}
+            found[f"{name}_under_ingest"] = repeated(lambda read=read: serving.load(read, ingest)[0], repeats)
+        # A busy server is one whose core is full; half of that is what a server in use sees.
+        steady = {**ingest, "rate": 1000}
+        read = {"path": paths["filter_metadata"], "clients": 1, "seconds": seconds}
+        found["filter_metadata_under_1000_per_second"] = repeated(lambda: serving.load(read, steady)[0], repeats)
         found["memory_bytes"] = serving.memory_bytes()
-    finally:
-        serving.stop()
-        server.close()
+    return found
+
+
+def measure_answers(data, seconds, repeats, litellm):
+    """A student, and the proxy at a fixed rate beside the teacher asked directly and LiteLLM's proxy."""
+    with teaching() as teacher_port, Serving(data, teacher_port=teacher_port) as serving:
+        body = {"model": STUDENT, "messages": [{"role": "user", "content": "red"}]}
+        student = {"path": CHAT, "body": body, "clients": 1, "seconds": seconds}
+        found = {"student": repeated(lambda: serving.load(student)[0], repeats)}
+        asked = {"model": "big", "messages": [{"role": "user", "content": "x" * 1000}]}
+        proxied = {"path": CHAT, "body": asked, "clients": 64, "rate": 200, "seconds": seconds}
+        peer = Litellm(litellm, teacher_port) if litellm else contextlib.nullcontext()
+        with peer:
+
+            def all_in_turn():
+                one = {
+                    "direct": run_load(teacher_port, "", [proxied])["parts"][0],
+                    "potstill": serving.load(proxied)[0],
+                }
+                if litellm:
+                    one["litellm"] = run_load(peer.port, peer.KEY, [proxied])["parts"][0]
+                return one
+
+            runs = [all_in_turn() for _ in range(repeats)]
+        names = list(runs[0])
+        found["proxy_at_200_per_second"] = {
+            "runs": runs,
+            "added_p50_ms": {
+                name: round(statistics.median(r[name]["p50_ms"] - r["direct"]["p50_ms"] for r in runs), 2)
+                for name in names[1:]
+            },
+            "added_p99_ms": {
+                name: round(statistics.median(r[name]["p99_ms"] - r["direct"]["p99_ms"] for r in runs), 2)
+                for name in names[1:]
+            },
+        }
     return found
 
 
@@ -229,21 +235,23 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--litellm", help="python of an environment with benchmarks/server_peers.txt")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         starts = []
         for number in range(3):
-            serving = Serving(data / f"start{number}")
-            starts.append(serving.start_s)
-            serving.stop()
+            with Serving(data / f"start{number}") as serving:
+                starts.append(serving.start_s)
         found = {"cold_start_s": round(statistics.median(starts), 2), "num_rows": args.rows}
-        found["load_average"] = [round(value, 1) for value in os.getloadavg()]
         served = data / "served"
         served.mkdir()
-        found["import_rows_per_second"] = fill(served, args.rows)
+        with Serving(served) as serving:
+            found["import"] = bulk_import(serving, args.rows)
         add_student(served)
-        found |= asyncio.run(measure(served, args.seconds))
+        found |= measure_answers(served, args.seconds, args.repeats, args.litellm)
+        found |= measure_reads(served, args.seconds, args.repeats)
     print(json.dumps(found, indent=1))
     record("server", [found])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import keyword
 import os
 import sys
 import tempfile
@@ -31,6 +32,7 @@ COMMANDS = {
     "refresh": "learn from what devices sent back, and publish to the first ring",
     "device": "take, watch and run the releases of a fleet",
     "serve": "OpenAI's distillation API on this machine",
+    "import": "bring to a running server what was made elsewhere",
 }
 USAGE_ERROR, INTERRUPTED = 2, 130
 
@@ -53,7 +55,10 @@ def parser_of(command: str | None) -> argparse.ArgumentParser:
         one = subparsers.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         one.add_argument("--json", action="store_true", help="print the result as one line of JSON")
         if name == command:
-            module = importlib.import_module(f"potstill.cli.{name}")
+            # A file can't have the name of a keyword.
+            module = importlib.import_module(
+                f"potstill.cli.{name}_" if keyword.iskeyword(name) else f"potstill.cli.{name}"
+            )
             module.add_arguments(one)
             one.set_defaults(main=module.main)
     return parser

@@ -53,6 +53,7 @@ async def find_answerer(services: Services, project: str, model: str) -> Answere
     Raises:
         ApiError: 404.
     """
+    model = services.aliases.resolve(project, model)
     if model.startswith("cascade:"):
         from potstill.server.cascade import find_cascade  # it stands on this module
 

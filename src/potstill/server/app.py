@@ -38,7 +38,8 @@ def make_app(services: Services, endpoints: Sequence[Endpoint] = ENDPOINTS) -> A
         methods = by_path.setdefault(endpoint.path, {})
         assert endpoint.method not in methods, f"{endpoint.method} {endpoint.path} is served twice"
         methods[endpoint.method] = endpoint
-    routes = [Route(path, Resource(path, methods, services)) for path, methods in by_path.items()]
+    resources = {path: Resource(path, methods, services) for path, methods in by_path.items()}
+    routes = [Route(path, resource) for path, resource in resources.items()]
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -50,4 +51,10 @@ def make_app(services: Services, endpoints: Sequence[Endpoint] = ENDPOINTS) -> A
 
     router = Router(routes, redirect_slashes=False, default=unknown, lifespan=lifespan)
     settings = services.settings
-    return Guard(router, frozenset({*LOCAL_HOSTS, settings.host, *settings.hosts}))
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        """A path without parts is looked up; the router compares with one pattern after the other."""
+        found = resources.get(scope["path"]) if scope["type"] == "http" else None
+        await (found or router)(scope, receive, send)
+
+    return Guard(dispatch, frozenset({*LOCAL_HOSTS, settings.host, *settings.hosts}))

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from potstill.server.errors import invalid, too_large
 
@@ -24,7 +24,12 @@ async def read_bytes(request: Request, limit: int) -> bytes:
     """
     check_length(request, limit)
     pieces, size = [], 0
-    async for piece in request.stream():
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        piece, more = message.get("body", b""), message.get("more_body", False)
         size += len(piece)
         if size > limit:
             raise too_large(f"The body of this request is over {limit:,} bytes.")

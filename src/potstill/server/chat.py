@@ -127,7 +127,7 @@ def count_tokens(services: Services, answerer: str, usage: Any) -> None:
     """Adds an answer's tokens to the metrics; names are those of teachers and kinds of students, a bounded number."""
     if isinstance(usage, dict):
         for kind in ("prompt_tokens", "completion_tokens"):
-            services.metrics.tokens.labels(answerer, kind).inc(_count(usage.get(kind)))
+            services.metrics.used(answerer, kind, _count(usage.get(kind)))
 
 
 async def first_and_rest(chunks: AsyncIterator[Json]) -> tuple[Json, AsyncIterator[Json]]:

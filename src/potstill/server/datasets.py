@@ -16,9 +16,10 @@ from sqlalchemy import Connection, Row
 from potstill.data.duplicates import normal_form
 from potstill.files import canonical_json
 from potstill.server.blobs import Blobs, Draft
-from potstill.server.completions import Filter, request_of, select_matching
+from potstill.server.completions import request_of
 from potstill.server.database import Database
 from potstill.server.database.tables import completions
+from potstill.server.matching import Filter, find_page
 
 PAGE = 500
 NUM_EXAMPLES = 20
@@ -126,13 +127,8 @@ def _rows(database: Database, project: str, wanted: Filter) -> Iterator[Row[Any]
 
 
 def _page(connection: Connection, *, project: str, wanted: Filter, after: int | None) -> list[Row[Any]]:
-    matching = select_matching(connection, project, wanted, *completions.c)
-    if matching is None:
-        return []
-    query, seq = matching
-    if after is not None:
-        query = query.where(seq > after)
-    return list(connection.execute(query.order_by(seq).limit(PAGE)).all())
+    columns = tuple(completions.c.keys())
+    return find_page(connection, project, wanted, columns, after=after, ascending=True, limit=PAGE)
 
 
 def _answer(row: Row[Any]) -> tuple[Json | None, str]:

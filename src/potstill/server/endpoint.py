@@ -101,13 +101,13 @@ class Resource:
         started = time.perf_counter()
         request = Request(scope, receive, send)
         response = await self._answer(request)
-        response.headers.setdefault("x-request-id", new_id("req_"))
+        if all(name != b"x-request-id" for name, _ in response.raw_headers):
+            response.raw_headers.append((b"x-request-id", new_id("req_").encode()))
         try:
             await response(scope, receive, send)
         finally:
-            metrics = self.services.metrics
-            metrics.requests.labels(request.method, self.path, response.status_code).inc()
-            metrics.seconds.labels(self.path).observe(time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self.services.metrics.answered(request.method, self.path, response.status_code, seconds)
 
     async def _answer(self, request: Request) -> Response:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import final
 from urllib.parse import urlsplit
 
@@ -38,8 +39,7 @@ class Guard:
 
     def _check(self, hosts: list[str], origin: str | None) -> None:
         host = hosts[0] if len(hosts) == 1 else ""
-        name = _hostname("//" + host)
-        if not name or not (name in self.hosts or _is_address(name)):
+        if not _is_ours(host, self.hosts):
             raise ApiError(
                 421,
                 "The Host header names another server. Start with --allow-host NAME to be reached by that name.",
@@ -47,6 +47,12 @@ class Guard:
             )
         if origin is not None and origin.partition("//")[2] != host:
             raise forbidden("A page of another origin may not use this server.", "wrong_origin")
+
+
+@lru_cache(256)
+def _is_ours(host: str, hosts: frozenset[str]) -> bool:
+    name = _hostname("//" + host)
+    return bool(name) and (name in hosts or _is_address(name))
 
 
 def _hostname(address: str) -> str:

@@ -9,16 +9,32 @@ import time
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SEQ_PER_S = 1_000_000 << 10
 """Places within a second: microseconds, and ten bits within each."""
+CHANCE_BYTES = 4096
 _lock = threading.Lock()
 _last = 0
+_chance = b""
+_used = 0
 
 
 def next_seq() -> int:
     """A place after all places that this process gave before; 63 bits."""
     global _last  # noqa: PLW0603 - the one clock of the process
     with _lock:
-        _last = max(_last + 1, (time.time_ns() // 1000) << 10 | secrets.randbits(10))
+        _last = max(_last + 1, (time.time_ns() // 1000) << 10 | int.from_bytes(_random(2)) & 1023)
         return _last
+
+
+def _random(size: int) -> bytes:
+    """Random bytes of the system, fetched for many names at once; only under the lock.
+
+    A call to the system gives up the interpreter, and getting that back costs more than the name while another thread
+    writes.
+    """
+    global _chance, _used  # noqa: PLW0603 - what is left of the last fetch
+    if _used + size > len(_chance):
+        _chance, _used = secrets.token_bytes(CHANCE_BYTES), 0
+    _used += size
+    return _chance[_used - size : _used]
 
 
 def first_seq_of(created: int) -> int:
@@ -29,7 +45,8 @@ def first_seq_of(created: int) -> int:
 def new_id(prefix: str, seq: int | None = None) -> str:
     """A name that can't be guessed; with `seq` it starts with the place, so that an index of names grows at its end."""
     head = "" if seq is None else f"{seq:016x}"
-    return prefix + head + secrets.token_hex(8 if head else 12)
+    with _lock:
+        return prefix + head + _random(8 if head else 12).hex()
 
 
 def base62(number: int, width: int) -> str:

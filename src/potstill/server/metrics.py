@@ -23,7 +23,26 @@ class Metrics:
             "potstill_teacher_seconds", "Time of a teacher.", ("teacher",), registry=registry, buckets=SECONDS
         )
         self.tokens = Counter("potstill_tokens", "Tokens by who answered.", ("answerer", "kind"), registry=registry)
+        self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._tokens: dict[tuple[str, str], Counter] = {}
         self.stored = Counter("potstill_stored_completions", "Chat completions stored.", registry=registry)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Counts a request."""
+        found = self._answered.get((method, route, status))
+        if found is None:
+            # Looking a child up by its labels costs more than counting.
+            found = self.requests.labels(method, route, status), self.seconds.labels(route)
+            self._answered[method, route, status] = found
+        found[0].inc()
+        found[1].observe(seconds)
+
+    def used(self, answerer: str, kind: str, num_tokens: int) -> None:
+        """Counts tokens."""
+        found = self._tokens.get((answerer, kind))
+        if found is None:
+            found = self._tokens[answerer, kind] = self.tokens.labels(answerer, kind)
+        found.inc(num_tokens)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""

@@ -18,6 +18,7 @@ from potstill.server.evals.runner import Runner
 from potstill.server.jobs.supervisor import Supervisor
 from potstill.server.metrics import Metrics
 from potstill.server.models import Students
+from potstill.server.models.aliases import Aliases
 from potstill.server.rates import Rates
 from potstill.server.settings import Settings
 from potstill.server.upstream import Teachers
@@ -35,6 +36,7 @@ class Services:
     metrics: Metrics
     teachers: Teachers
     students: Students
+    aliases: Aliases
     jobs: Supervisor
     evals: Runner
     batches: Batches
@@ -74,6 +76,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
             metrics=metrics,
             teachers=Teachers(settings.teachers, settings.teacher_timeout_s, metrics),
             students=Students(database, settings.data),
+            aliases=Aliases(database),
             jobs=supervisor,
             evals=Runner(),
             batches=Batches(),

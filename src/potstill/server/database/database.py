@@ -14,6 +14,8 @@ from typing import Any, TypeVar, final
 
 from sqlalchemy import Connection, Engine, Table
 
+from potstill.server.database.inserting import insert_rows
+
 T = TypeVar("T")
 Change = Callable[[Connection], Any]
 Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
@@ -166,5 +168,5 @@ def _settle(done: Future[Any] | asyncio.Future[Any], result: Any) -> None:
 def _insert(connection: Connection, waiting: dict[Table, list[Mapping[str, Any]]]) -> None:
     for table, rows in waiting.items():
         if rows:
-            connection.execute(table.insert(), rows)
+            insert_rows(connection, table, rows)
     waiting.clear()

@@ -75,7 +75,13 @@ def _sqlite(path: Path) -> tuple[Engine, Engine]:
 
 def _prepare_writer(connection: Any, _: object) -> None:
     connection.isolation_level = None  # transactions are begun by us, not guessed by the driver
-    for line in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 30000", "wal_autocheckpoint = 4000"):
+    for line in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "busy_timeout = 30000",
+        "wal_autocheckpoint = 4000",
+        "cache_size = -64000",
+    ):
         connection.execute("PRAGMA " + line)
 
 

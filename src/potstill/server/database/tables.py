@@ -13,6 +13,7 @@ from potstill.server.database.migrations import (
     m0011_evals,
     m0012_batches,
     m0020_sessions,
+    m0021_aliases,
 )
 
 METADATA = MetaData()
@@ -34,3 +35,4 @@ eval_items = m0011_evals.eval_items(METADATA)
 batches = m0012_batches.batches(METADATA)
 batch_lines = m0012_batches.batch_lines(METADATA)
 sessions = m0020_sessions.sessions(METADATA)
+aliases = m0021_aliases.aliases(METADATA)

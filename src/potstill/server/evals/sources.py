@@ -10,12 +10,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from potstill.server.blobs import Blobs
-from potstill.server.completions import Filter, request_of, select_matching
+from potstill.server.completions import request_of
 from potstill.server.database.tables import completions
 from potstill.server.errors import invalid
 from potstill.server.files import find_file
 from potstill.server.graders import GraderError, fill_messages
 from potstill.server.graders.template import look_up
+from potstill.server.matching import Filter, select_matching
 
 Json = dict[str, Any]
 TYPES = ("jsonl", "completions", "responses")

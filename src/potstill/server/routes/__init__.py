@@ -1,6 +1,7 @@
 """All endpoints, one file a resource; the ones that are used most stand first."""
 
 from potstill.server.routes import (
+    aliases,
     batches,
     chat_completions,
     datasets,
@@ -11,6 +12,7 @@ from potstill.server.routes import (
     fleet,
     graders,
     health,
+    imports,
     keys,
     models,
     responses,
@@ -32,6 +34,8 @@ ENDPOINTS = (
     *eval_runs.ENDPOINTS,
     *models.ENDPOINTS,
     *datasets.ENDPOINTS,
+    *imports.ENDPOINTS,
+    *aliases.ENDPOINTS,
     *keys.ENDPOINTS,
     *fleet.ENDPOINTS,
     *health.ENDPOINTS,

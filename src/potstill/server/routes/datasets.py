@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 from starlette.concurrency import run_in_threadpool
 
-from potstill.server.completions import Filter
 from potstill.server.datasets import Findings, questions_of, write_dataset
 from potstill.server.endpoint import Call, Endpoint, Policy
 from potstill.server.errors import invalid
 from potstill.server.files import add_file, find_file, new_file
+from potstill.server.matching import Filter
 
 
 class DatasetFilter(msgspec.Struct, forbid_unknown_fields=True):

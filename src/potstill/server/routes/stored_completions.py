@@ -9,18 +9,12 @@ import msgspec
 from sqlalchemy import Connection, delete, update
 from starlette.concurrency import run_in_threadpool
 
-from potstill.server.completions import (
-    Filter,
-    find_completion,
-    metadata_rows,
-    remove,
-    request_of,
-    select_matching,
-)
+from potstill.server.completions import find_completion, metadata_rows, remove, request_of
 from potstill.server.database.tables import completion_metadata, completions
 from potstill.server.endpoint import Call, Endpoint, Policy
 from potstill.server.errors import not_found
 from potstill.server.files import drop_content
+from potstill.server.matching import Filter, find_page
 from potstill.server.pages import check_metadata, metadata_filter, page_body, read_page, read_time
 
 PATH = "/v1/chat/completions"
@@ -56,8 +50,9 @@ async def list_all(call: Call) -> dict[str, Any]:
 
     def find(connection: Connection) -> dict[str, Any]:
         after = find_completion(connection, call.project, page.after, "after").seq if page.after else None
-        matching = select_matching(connection, call.project, wanted, completions.c.id, completions.c.body)
-        rows = connection.execute(page.select(*matching, after)).all() if matching else []
+        limit = page.limit + 1
+        columns = ("id", "body")
+        rows = find_page(connection, call.project, wanted, columns, after=after, ascending=page.ascending, limit=limit)
         shown = rows[: page.limit]
         data = [msgspec.Raw(row.body) for row in shown]
         return page_body(data, [row.id for row in shown], has_more=len(rows) > page.limit)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 from potstill.report.words import Words
-from potstill.server.completions import Filter
 from potstill.server.errors import ApiError, invalid
+from potstill.server.matching import Filter
 from potstill.server.web.views.logs import LogFilter
 from potstill.server.web.visit import Visit
 

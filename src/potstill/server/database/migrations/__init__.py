@@ -9,4 +9,5 @@ MIGRATIONS = (
     "m0011_evals",
     "m0012_batches",
     "m0020_sessions",
+    "m0021_aliases",
 )

@@ -13,13 +13,13 @@ from starlette.responses import Response
 from potstill.errors import DataError
 from potstill.server.compiling import Compiled, compile_chats
 from potstill.server.compiling.task import Row
-from potstill.server.completions import Filter
 from potstill.server.database.tables import files, job_events, jobs
 from potstill.server.datasets import Findings, questions_of, write_dataset
 from potstill.server.errors import ApiError, invalid
 from potstill.server.files import find_file
 from potstill.server.jobs.bases import AUTO
 from potstill.server.jobs.request import JobRequest
+from potstill.server.matching import Filter
 from potstill.server.routes import datasets, fine_tuning
 from potstill.server.training_files import read_chat_lines
 from potstill.server.web.filtering import to_filter, typed_filter

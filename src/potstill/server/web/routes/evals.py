@@ -12,12 +12,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 from starlette.responses import Response
 
-from potstill.server.completions import select_matching
 from potstill.server.database.tables import completions, eval_items, eval_runs, evals, models
 from potstill.server.endpoint import Call
 from potstill.server.errors import ApiError, invalid
 from potstill.server.evals.compare import compare
 from potstill.server.evals.store import criterion_name, find_eval
+from potstill.server.matching import select_matching
 from potstill.server.routes import eval_runs as runs_api
 from potstill.server.routes import evals as api
 from potstill.server.settings import ANY_MODEL

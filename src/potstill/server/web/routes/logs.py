@@ -10,11 +10,12 @@ from sqlalchemy import Connection, Row, func, select
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from potstill.server.completions import Filter, find_completion, remove, request_of, select_matching
+from potstill.server.completions import find_completion, remove, request_of
 from potstill.server.database.tables import completions
 from potstill.server.errors import ApiError
 from potstill.server.files import drop_content
 from potstill.server.ids import SEQ_PER_S
+from potstill.server.matching import Filter, find_page
 from potstill.server.web.filtering import to_filter, typed_filter
 from potstill.server.web.views.completion import Completion, completion_page
 from potstill.server.web.views.logs import LogList, LogRow, logs_page
@@ -75,19 +76,13 @@ def _page(
     connection: Connection, project: str, wanted: Filter, older: str, newer: str
 ) -> tuple[list[Row[Any]], bool, bool]:
     """Rows, the newest first, and whether there are older and newer ones."""
-    columns = [completions.c[name] for name in ("seq", "id", "model", "body", "request", "request_blob")]
-    matching = select_matching(connection, project, wanted, *columns)
-    if matching is None:
-        return [], False, False
-    query, seq = matching
+    cursor = newer or older
+    after = find_completion(connection, project, cursor).seq if cursor else None
+    columns = ("seq", "id", "model", "body", "request", "request_blob")
+    found = find_page(connection, project, wanted, columns, after=after, ascending=bool(newer), limit=NUM_ROWS + 1)
     if newer:
-        after = find_completion(connection, project, newer).seq
-        found = connection.execute(query.where(seq > after).order_by(seq).limit(NUM_ROWS + 1)).all()
         return list(reversed(found[:NUM_ROWS])), True, len(found) > NUM_ROWS
-    if older:
-        query = query.where(seq < find_completion(connection, project, older).seq)
-    found = connection.execute(query.order_by(seq.desc()).limit(NUM_ROWS + 1)).all()
-    return list(found[:NUM_ROWS]), len(found) > NUM_ROWS, bool(older)
+    return found[:NUM_ROWS], len(found) > NUM_ROWS, bool(older)
 
 
 def _models(connection: Connection, project: str) -> list[str]:
