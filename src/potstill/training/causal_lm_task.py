@@ -6,7 +6,6 @@ Shapes: B batch, T tokens, N answer tokens of a batch, A answer tokens of a row,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,31 +23,12 @@ from potstill.losses.tokens import (
     head_loss,
 )
 from potstill.students.base import StudentOutput
+from potstill.training.chat_rows import ChatRow, padded
+from potstill.training.lower_layers import LowerLayers
 from potstill.training.task import StepLoss
 from potstill.types import IntArray
 
 SCORE_BATCH = 64
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChatRow:
-    """One row, tokenised; the last token of the answer ends it.
-
-    Attributes:
-        prompt: token ids.
-        answer: token ids.
-        target: the teacher's alternatives at the answer's tokens, in this model's vocabulary; None where only the text
-            teaches.
-    """
-
-    prompt: Sequence[int]
-    answer: Sequence[int]
-    target: SparseTarget | None = None
-
-    @property
-    def length(self) -> int:
-        """Tokens."""
-        return len(self.prompt) + len(self.answer)
 
 
 class CausalLmTask:
@@ -56,10 +36,23 @@ class CausalLmTask:
 
     The loss of a row is the sum over its answer's tokens over the mean number of these a row, so that what a step does
     doesn't depend on how its rows are cut into pieces for memory.
+
+    Args:
+        model: a causal language model of transformers.
+        rows: to learn from.
+        dev: to score.
+        loss: compares with the teacher's alternatives.
+        num_frozen: layers, from the lowest, that stay as they are, and the embedding with a tied head among them.
     """
 
     def __init__(
-        self, model: Any, rows: Sequence[ChatRow], *, dev: Sequence[ChatRow], loss: TokenLoss | None = None
+        self,
+        model: Any,
+        rows: Sequence[ChatRow],
+        *,
+        dev: Sequence[ChatRow],
+        loss: TokenLoss | None = None,
+        num_frozen: int = 0,
     ) -> None:
         if not rows:
             raise DataError("there is no row to learn from")
@@ -67,6 +60,7 @@ class CausalLmTask:
         self.rows = rows
         self.dev = dev
         self.distillation = loss or ForwardKL()
+        self._lower = LowerLayers(model, num_frozen, [*rows, *dev]) if num_frozen else None
         self._mean_answer = float(np.mean([len(row.answer) for row in rows]))
 
     @property
@@ -100,7 +94,10 @@ class CausalLmTask:
     def _answer_states(self, rows: Sequence[ChatRow]) -> tuple[Tensor, Tensor]:
         """The hidden states that predict the answers' tokens, N x D, and those tokens."""
         ids_BT, mask_BT, is_answer_BT = padded(rows, next(self.model.parameters()).device)
-        hidden_BTD = self.model.model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).last_hidden_state
+        if self._lower:
+            hidden_BTD = self._lower.finish(rows, mask_BT)
+        else:
+            hidden_BTD = self.model.model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).last_hidden_state
         places_N, labels_N = answer_positions(ids_BT, is_answer_BT)
         return hidden_BTD.flatten(0, 1)[places_N], labels_N
 
@@ -126,19 +123,6 @@ class CausalLmTask:
 
 def _computes_half(model: Any) -> bool:
     return bool(model.dtype == torch.bfloat16)
-
-
-def padded(rows: Sequence[ChatRow], device: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Ids, mask and whether a token belongs to the answer, B x T each; rows end on padding that nothing looks at."""
-    longest = max(row.length for row in rows)
-    ids_BT = torch.zeros(len(rows), longest, dtype=torch.long)
-    mask_BT = torch.zeros(len(rows), longest, dtype=torch.long)
-    is_answer_BT = torch.zeros(len(rows), longest, dtype=torch.bool)
-    for b, row in enumerate(rows):
-        ids_BT[b, : row.length] = torch.tensor([*row.prompt, *row.answer])
-        mask_BT[b, : row.length] = 1
-        is_answer_BT[b, len(row.prompt) : row.length] = True
-    return ids_BT.to(device), mask_BT.to(device), is_answer_BT.to(device)
 
 
 def _joined(targets: Sequence[SparseTarget], device: Any) -> SparseTarget:

@@ -22,7 +22,8 @@ from potstill.signals.tokens import SignalKind, TokenRecord
 from potstill.students.causal import cut_causal_lm, map_layers, trim_tokenizer
 from potstill.students.causal.chat import ChatTokens
 from potstill.students.causal.decode import write
-from potstill.training.causal_lm_task import CausalLmTask, ChatRow
+from potstill.training.causal_lm_task import CausalLmTask
+from potstill.training.chat_rows import ChatRow
 from potstill.training.device import compute_type
 from potstill.training.loop import DivergedError, Plan, TrainingState, train
 from potstill.types import IntArray, Progress
