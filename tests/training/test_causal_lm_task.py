@@ -119,3 +119,19 @@ def test_a_killed_training_goes_on_to_the_same_weights(model, tmp_path, num_froz
     assert state.step == 6
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, whole[name]), name
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_packed_rows_do_not_see_each_other(model, attention):
+    model.set_attn_implementation(attention)
+    found = {}
+    for packs in (False, True):
+        model.zero_grad()
+        task = CausalLmTask(model, ROWS, dev=ROWS, packs=packs)
+        total = task.loss(np.arange(3), 0).total
+        total.backward()
+        found[packs] = (total.detach(), task.score(), {n: p.grad.clone() for n, p in model.named_parameters()})
+    torch.testing.assert_close(found[True][0], found[False][0])
+    assert found[True][1] == pytest.approx(found[False][1], rel=1e-5)
+    for name, gradient in found[True][2].items():
+        torch.testing.assert_close(gradient, found[False][2][name], atol=1e-5, rtol=1e-4)

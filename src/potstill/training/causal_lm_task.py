@@ -16,6 +16,7 @@ from potstill.errors import DataError
 from potstill.losses.tokens import (
     CrossEntropy,
     ForwardKL,
+    HeadTarget,
     SparseTarget,
     TokenLoss,
     TokenTerm,
@@ -23,8 +24,9 @@ from potstill.losses.tokens import (
     head_loss,
 )
 from potstill.students.base import StudentOutput
-from potstill.training.chat_rows import ChatRow, padded
+from potstill.training.chat_rows import ChatRow, packed, padded
 from potstill.training.lower_layers import LowerLayers
+from potstill.training.on_policy import OnPolicy
 from potstill.training.task import StepLoss
 from potstill.types import IntArray
 
@@ -43,6 +45,8 @@ class CausalLmTask:
         dev: to score.
         loss: compares with the teacher's alternatives.
         num_frozen: layers, from the lowest, that stay as they are, and the embedding with a tied head among them.
+        packs: put the rows of a step behind each other instead of padding them; none sees another.
+        on_policy: lets the student write some answers itself.
     """
 
     def __init__(
@@ -53,6 +57,8 @@ class CausalLmTask:
         dev: Sequence[ChatRow],
         loss: TokenLoss | None = None,
         num_frozen: int = 0,
+        packs: bool = False,
+        on_policy: OnPolicy | None = None,
     ) -> None:
         if not rows:
             raise DataError("there is no row to learn from")
@@ -60,6 +66,8 @@ class CausalLmTask:
         self.rows = rows
         self.dev = dev
         self.distillation = loss or ForwardKL()
+        self._packs = packs
+        self._on_policy = on_policy
         self._lower = LowerLayers(model, num_frozen, [*rows, *dev]) if num_frozen else None
         self._mean_answer = float(np.mean([len(row.answer) for row in rows]))
 
@@ -77,23 +85,44 @@ class CausalLmTask:
     def loss(self, positions_B: IntArray, step: int) -> StepLoss:
         """Sum over rows. Gradients are made in the forward and used up once, so no part of it is given apart."""
         rows = [self.rows[i] for i in positions_B.tolist()]
+        is_own = self._on_policy.pick(rows) if self._on_policy else [False] * len(rows)
+        told = [row for row, own in zip(rows, is_own, strict=True) if not own]
+        asked = [row for row, own in zip(rows, is_own, strict=True) if own]
+        totals = []
+        if told:
+            totals += self._told(told)
+        if self._on_policy and asked:
+            own = self._on_policy.write(self.model, asked)
+            totals.append(self._compared(self._answer_states(own)[0], self._on_policy.target(own)))
+        total = torch.stack(totals).sum()
+        return StepLoss(total / self._mean_answer, {}, StudentOutput(total[None], total[None]))
+
+    def _told(self, rows: Sequence[ChatRow]) -> list[Tensor]:
+        """Sums over the tokens that text teaches, and over those with alternatives of the teacher's."""
         hidden_ND, labels_N = self._answer_states(rows)
-        head_VD = self.model.lm_head.weight
-        total = hidden_ND.new_zeros((), dtype=torch.float32)
         is_soft_N = torch.tensor([r.target is not None for r in rows for _ in r.answer], device=hidden_ND.device)
+        totals = []
         if not bool(is_soft_N.all()):
             target = SparseTarget.of_labels(labels_N[~is_soft_N])
             terms = [TokenTerm(name="cross_entropy", loss=CrossEntropy(), target=target)]
-            total = total + head_loss(hidden_ND[~is_soft_N], head_VD, terms).total
+            totals.append(head_loss(hidden_ND[~is_soft_N], self.model.lm_head.weight, terms).total)
         if bool(is_soft_N.any()):
             target = _joined([row.target for row in rows if row.target is not None], hidden_ND.device)
-            terms = [TokenTerm(name="distillation", loss=self.distillation, target=target)]
-            total = total + head_loss(hidden_ND[is_soft_N], head_VD, terms).total
-        return StepLoss(total / self._mean_answer, {}, StudentOutput(hidden_ND, hidden_ND))
+            totals.append(self._compared(hidden_ND[is_soft_N], target))
+        return totals
+
+    def _compared(self, hidden_ND: Tensor, target: SparseTarget | HeadTarget) -> Tensor:
+        terms = [TokenTerm(name="distillation", loss=self.distillation, target=target)]
+        return head_loss(hidden_ND, self.model.lm_head.weight, terms).total
 
     def _answer_states(self, rows: Sequence[ChatRow]) -> tuple[Tensor, Tensor]:
         """The hidden states that predict the answers' tokens, N x D, and those tokens."""
-        ids_BT, mask_BT, is_answer_BT = padded(rows, next(self.model.parameters()).device)
+        device = next(self.model.parameters()).device
+        if self._packs:
+            ids_1T, places_1T, is_answer_1T, labels_N = packed(rows, device)
+            hidden_1TD = self.model.model(input_ids=ids_1T, position_ids=places_1T, use_cache=False).last_hidden_state
+            return hidden_1TD[0, is_answer_1T[0]], labels_N
+        ids_BT, mask_BT, is_answer_BT = padded(rows, device)
         if self._lower:
             hidden_BTD = self._lower.finish(rows, mask_BT)
         else:

@@ -44,3 +44,25 @@ def padded(rows: Sequence[ChatRow], device: Any) -> tuple[Tensor, Tensor, Tensor
         mask_BT[b, : row.length] = 1
         is_answer_BT[b, len(row.prompt) : row.length] = True
     return ids_BT.to(device), mask_BT.to(device), is_answer_BT.to(device)
+
+
+def packed(rows: Sequence[ChatRow], device: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Rows behind each other in one sequence without padding: ids, places, which states predict, and the labels.
+
+    Places begin at 0 with every row, which tells transformers where a document begins: attention is kept within it.
+    The state at t predicts the token at t + 1, so a row's last state predicts nothing, and never the next row.
+
+    Returns:
+        1 x T ids, 1 x T places, 1 x T bool, and the N tokens that are predicted.
+    """
+    ids = [token for row in rows for token in (*row.prompt, *row.answer)]
+    places = [place for row in rows for place in range(row.length)]
+    is_answer = [len(row.prompt) <= place + 1 < row.length for row in rows for place in range(row.length)]
+    ids_T, is_answer_T = torch.tensor(ids), torch.tensor(is_answer)
+    labels_N = ids_T.roll(-1)[is_answer_T]
+    return (
+        ids_T[None].to(device),
+        torch.tensor([places]).to(device),
+        is_answer_T[None].to(device),
+        labels_N.to(device),
+    )

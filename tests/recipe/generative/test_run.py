@@ -87,6 +87,19 @@ def test_answers_are_reused_by_another_run_of_the_same_teacher(run, folder, tmp_
     assert again.result["teacher_calls"] == 0 and again.result["signal"] == "text"
 
 
+def test_narrow_students_write_for_themselves_and_learn_changes_of_low_rank(run, folder, tmp_path):
+    pytest.importorskip("peft", reason="peft is not installed (potstill[lora])")
+    values = settings(folder)
+    values["student"] |= {"groups": 1, "feed_forward": 24, "lora_rank": 2}
+    values["training"] |= {"signal": "top_k", "on_policy": 0.5, "packing": True}
+    shutil.copytree(run.folder / "stages", tmp_path / "run" / "stages")
+    again = run_generative(build_generative(values), tmp_path / "run", store=folder / "store")
+    assert 0 < again.result["student"]["num_parameters"] < run.result["student"]["num_parameters"]
+    config = json.loads((again.bundle / "config.json").read_text("utf-8"))
+    assert (config["num_key_value_heads"], config["num_attention_heads"], config["intermediate_size"]) == (1, 2, 24)
+    assert again.result["teacher_calls"] == 0 and again.result["student"]["kl"] >= 0
+
+
 def test_another_recipe_gets_another_folder(run, folder):
     values = settings(folder)
     values["seed"] = 1

@@ -45,8 +45,9 @@ def write(
     num_tokens: int | None = None,
     batch_size: int = BATCH_SIZE,
     plan: PrefixPlan | None = None,
+    temperature: float = 0.0,
 ) -> Iterator[tuple[int, Written]]:
-    """Greedy answers, each with its position; what prompts of a group share is computed once.
+    """Answers, greedy or drawn, each with its position; what prompts of a group share is computed once.
 
     In bf16 logits differ by rounding with the shape of the batch, so near ties may fall otherwise than alone; in fp32
     the answers are those of every prompt by itself.
@@ -60,13 +61,16 @@ def write(
         num_tokens: rows of the head that are tokens; the rest is padding and takes no part. None for all.
         batch_size: prompts at once.
         plan: of the shared prefixes; None makes it, one without groups of length computes everything.
+        temperature: that tokens are drawn at, by torch's global generator; 0 takes the likeliest.
     """
     for group in (plan or plan_prefixes(prompts)).groups:
         prefix = _prefix_cache(model, prompts, group)
         for start in range(0, len(group.members), batch_size):
             members = group.members[start : start + batch_size]
             rests = [prompts[i][group.length :] for i in members]
-            answers = _write_batch(model, rests, prefix, group.length, end, max_new_tokens, top_k, num_tokens)
+            answers = _write_batch(
+                model, rests, prefix, group.length, end, max_new_tokens, top_k, num_tokens, temperature
+            )
             yield from zip(members, answers, strict=True)
 
 
@@ -86,6 +90,7 @@ def _write_batch(
     max_new_tokens: int,
     top_k: int,
     num_tokens: int | None,
+    temperature: float,
 ) -> list[Written]:
     ids_BT, mask_BT = _pad_left(rests, model.device)
     places_BT = (mask_BT.cumsum(1) - 1).clamp(min=0) + prefix_length
@@ -99,7 +104,7 @@ def _write_batch(
         )
         cache = output.past_key_values
         logprobs_BV = model.lm_head(output.last_hidden_state[:, -1])[:, :num_tokens].float().log_softmax(-1)
-        next_B = logprobs_BV.argmax(-1)
+        next_B = _pick(logprobs_BV, temperature)
         top = logprobs_BV.topk(min(top_k, logprobs_BV.shape[1])) if top_k else None
         steps.append((next_B, is_done.clone(), top))
         is_done |= next_B == end
@@ -108,6 +113,12 @@ def _write_batch(
         ids_BT, places_BT = next_B[:, None], places_BT[:, -1:] + 1
         mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(rests), 1)], dim=1)
     return [_row(steps, b) for b in range(len(rests))]
+
+
+def _pick(logprobs_BV: Tensor, temperature: float) -> Tensor:
+    if not temperature:
+        return logprobs_BV.argmax(-1)
+    return torch.multinomial((logprobs_BV / temperature).softmax(-1), 1)[:, 0]
 
 
 def _pad_left(rows: Sequence[Sequence[int]], device: Any) -> tuple[Tensor, Tensor]:
