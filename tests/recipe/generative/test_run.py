@@ -12,6 +12,7 @@ from potstill.runtime.generating import is_generative, open_bundle
 from potstill.students.causal import save_causal_lm
 from potstill.types import Silent
 from tests.lm import TEXTS, tiny_model, tiny_tokenizer
+from tests.teachers.server import Server
 
 KINDS = {"card": "my new card is broken", "loan": "the rate of a loan", "travel": "flight and hotel"}
 
@@ -55,6 +56,8 @@ def test_the_result_line_holds_everybody(run):
         scores = run.result[name]
         assert 0 <= scores["exact_match"] == scores["accuracy"] <= 1
         assert scores["perplexity"] > 1 and scores["tokens_per_s"] > 0 and scores["latency_ms"]["p50"] > 0
+        assert scores["pace"]["first_token_ms"] > 0 and scores["pace"]["prefill_tokens_per_s"] > 0
+        assert scores["refusals"] == 0 and scores["field_accuracy"] is None
     assert run.result["student"]["kl"] >= 0 and run.result["student"]["num_kl_rows"] == 9
     assert run.result["student"]["num_parameters"] < run.result["teacher"]["num_parameters"]
     assert run.result["signal"] in ("top_k", "text") and "baseline" in run.result
@@ -131,6 +134,7 @@ def test_report_in_both_languages(run, capsys):
     for language, word in (("en", "control"), ("ko", "대조군")):
         assert main(["report", str(run.folder), "--lang", language]) == 0
         page = (run.folder / "report" / "report.html").read_text("utf-8")
+        assert {"en": "first token", "ko": "첫 토큰"}[language] in page
         assert word in page and f'lang="{language}"' in page
         assert word in (run.folder / "report" / "model_card.md").read_text("utf-8")
     capsys.readouterr()
@@ -162,3 +166,19 @@ def test_dry_run_reckons_without_a_model(folder, capsys):
     assert main(arguments) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["teacher_rows"] > 0 and found["cpu_seconds"] > 0
+
+
+def undecided(text, number):
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "tie"}}
+    return 200, {}, {"id": "x", "object": "chat.completion", "model": "judge", "choices": [choice]}
+
+
+def test_a_judge_behind_an_endpoint_is_asked_in_both_orders(run, capsys):
+    with Server(undecided) as server:
+        by = f"openai:judge@{server.url}"
+        assert main(["judge", str(run.folder), "--by", by, "--second", "teacher", "--rows", "5", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["num_rows"] == 5 and found["score"] == 0.5
+        assert len(server.asked) == 2 * (5 - found["num_equal"])
+        assert main(["judge", str(run.folder), "--by", by, "--second", "nobody"]) == 2
+    assert "nobody" in capsys.readouterr().err
