@@ -107,8 +107,8 @@ class CausalLmTask:
             terms = [TokenTerm(name="cross_entropy", loss=CrossEntropy(), target=target)]
             totals.append(head_loss(hidden_ND[~is_soft_N], self.model.lm_head.weight, terms).total)
         if bool(is_soft_N.any()):
-            target = _joined([row.target for row in rows if row.target is not None], hidden_ND.device)
-            totals.append(self._compared(hidden_ND[is_soft_N], target))
+            targets = [row.target for row in rows if row.target is not None]
+            totals.append(self._compared(hidden_ND[is_soft_N], _joined(targets, hidden_ND.device)))
         return totals
 
     def _compared(self, hidden_ND: Tensor, target: SparseTarget | HeadTarget) -> Tensor:
@@ -154,11 +154,17 @@ def _computes_half(model: Any) -> bool:
     return bool(model.dtype == torch.bfloat16)
 
 
-def _joined(targets: Sequence[SparseTarget], device: Any) -> SparseTarget:
-    """The targets of several rows, one after the other."""
-    tails = [target.tail for target in targets if target.tail is not None]
+def _joined(targets: Sequence[SparseTarget | HeadTarget], device: Any) -> SparseTarget | HeadTarget:
+    """The targets of several rows, one after the other; those of a task are of one kind."""
+    states = [target for target in targets if isinstance(target, HeadTarget)]
+    if states:
+        hidden = torch.cat([target.hidden for target in states]).to(device)
+        return HeadTarget(hidden=hidden, head=states[0].head.to(device))
+    told = [target for target in targets if isinstance(target, SparseTarget)]
+    tails = [target.tail for target in told if target.tail is not None]
     return SparseTarget(
-        indices=torch.cat([target.indices for target in targets]).to(device),
-        logprobs=torch.cat([target.logprobs for target in targets]).to(device),
-        tail=torch.cat(tails).to(device) if len(tails) == len(targets) else None,
+        indices=torch.cat([target.indices for target in told]).to(device),
+        logprobs=torch.cat([target.logprobs for target in told]).to(device),
+        tail=torch.cat(tails).to(device) if len(tails) == len(told) else None,
+        sampled=told[0].sampled,
     )

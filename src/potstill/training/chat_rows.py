@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from potstill.losses.tokens import SparseTarget
+from potstill.losses.tokens import HeadTarget, SparseTarget
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,7 @@ class ChatRow:
 
     prompt: Sequence[int]
     answer: Sequence[int]
-    target: SparseTarget | None = None
+    target: SparseTarget | HeadTarget | None = None
 
     @property
     def length(self) -> int:

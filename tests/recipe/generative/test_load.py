@@ -50,6 +50,8 @@ def test_problems_have_their_places(path):
         ({"training": {"on_policy": 2.0}}, "it is a share"),
         ({"training": {"on_policy": 0.5, "signal": "text"}}, "learns from texts alone"),
         ({"training": {"on_policy": 0.5}, "teacher": {"kind": "recorded", "column": "said"}}, "on record"),
+        ({"training": {"stored": "sampled", "loss": "reverse_kl"}}, "biased on draws"),
+        ({"training": {"stored": "hidden"}, "teacher": {"kind": "recorded", "column": "said"}}, "top_k at most"),
         ({"student": {"layers": 0}}, "can't be that few"),
         ({"student": {"lora_rank": -1}}, "can't be that few"),
         ({"student": {"base": "x"}}, "cut from that teacher"),

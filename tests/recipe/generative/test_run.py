@@ -103,6 +103,18 @@ def test_narrow_students_write_for_themselves_and_learn_changes_of_low_rank(run,
     assert again.result["teacher_calls"] == 0 and again.result["student"]["kl"] >= 0
 
 
+@pytest.mark.parametrize("stored", ["sampled", "hidden"])
+def test_other_signals_are_asked_for_and_teach(run, folder, tmp_path, stored):
+    values = settings(folder)
+    values["training"] |= {"signal": "top_k", "stored": stored}
+    shutil.copytree(run.folder / "stages", tmp_path / "run" / "stages")
+    again = run_generative(build_generative(values), tmp_path / "run", store=tmp_path / "store")
+    assert again.result["teacher_calls"] == 9 and again.result["signal"] == "top_k"
+    once_more = run_generative(build_generative(values), tmp_path / "again", store=tmp_path / "store")
+    assert once_more.result["teacher_calls"] == 0
+    assert once_more.result["student"]["perplexity"] == again.result["student"]["perplexity"]
+
+
 def test_another_recipe_gets_another_folder(run, folder):
     values = settings(folder)
     values["seed"] = 1

@@ -120,17 +120,21 @@ def student_rows(trial: WritingTrial, data: PromptData, chats: Sequence[Chat], a
             # The student spells the text in its own way, so there is nothing to compare token by token.
             rows.append(ChatRow(prompt=prompt, answer=cut.chat.answer(text)))
         else:
-            target = _target(record, new_ids) if trial.signal == "top_k" else None
+            target = _target(record, cut, new_ids) if trial.signal == "top_k" else None
             rows.append(ChatRow(prompt=prompt, answer=ids.tolist(), target=target))
     return rows
 
 
-def _target(record: TokenRecord, new_ids: IntArray) -> token_losses.SparseTarget:
-    assert record.indices is not None and record.logprobs is not None and record.tail is not None, "a record of text"
+def _target(record: TokenRecord, cut: Cut, new_ids: IntArray) -> token_losses.SparseTarget | token_losses.HeadTarget:
+    """What a record says, in the student's vocabulary."""
+    if record.hidden is not None:
+        return token_losses.HeadTarget(hidden=torch.from_numpy(record.hidden.astype(np.float32)), head=cut.head)
+    assert record.indices is not None and record.logprobs is not None, "a record of text"
     stored = token_losses.SparseTarget(
         indices=torch.from_numpy(record.indices.astype(np.int64)),
         logprobs=torch.from_numpy(record.logprobs.astype(np.float32)),
-        tail=torch.from_numpy(record.tail.astype(np.float32)),
+        tail=None if record.tail is None else torch.from_numpy(record.tail.astype(np.float32)),
+        sampled=record.tail is None,
     )
     return stored.renumber(torch.from_numpy(new_ids))
 
@@ -232,7 +236,9 @@ def _digest_rows(rows: Sequence[ChatRow]) -> str:
     parts = hashlib.sha256()
     for row in rows:
         parts.update(repr((list(row.prompt), list(row.answer))).encode())
-        if row.target is not None:
+        if isinstance(row.target, token_losses.HeadTarget):
+            parts.update(row.target.hidden.numpy().tobytes())
+        elif row.target is not None:
             parts.update(row.target.indices.numpy().tobytes() + row.target.logprobs.numpy().tobytes())
     return parts.hexdigest()
 

@@ -60,7 +60,9 @@ class GenerativeTraining:
         signal: `top_k` learns from the teacher's stored alternatives, `text` from what it wrote; `auto` tries both on
             dev, and gives the control a second learning rate.
         loss: compares with stored alternatives.
-        top_k: alternatives kept with each token, beside the mass of the rest.
+        stored: what is kept of the teacher's opinion of a token: `top_k` alternatives with the mass of the rest; as
+            many draws (`sampled`, unbiased, for forward KL alone); or its `hidden` state (exact, 800 bytes a token).
+        top_k: alternatives, or draws, kept with each token.
         on_policy: share, of the rows that the teacher answered, whose answers the student writes itself in every step
             and the teacher scores (GKD); for a teacher at hand, and the signal `top_k`.
         packing: put the rows of a step behind each other in place of padding them; no row sees another.
@@ -75,6 +77,7 @@ class GenerativeTraining:
     learning_rate: float = 5e-4
     signal: Literal["auto", "top_k", "text"] = "auto"
     loss: Literal["forward_kl", "reverse_kl", "jensen_shannon", "skewed_kl"] = "forward_kl"
+    stored: Literal["top_k", "sampled", "hidden"] = "top_k"
     top_k: int = 16
     on_policy: float = 0.0
     packing: bool = False
@@ -86,6 +89,11 @@ class GenerativeTraining:
         for name in ("num_epochs", "least_steps", "batch_size", "learning_rate", "top_k", "num_threads"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"training.{name} is {getattr(self, name)}; it must be above 0")
+        if self.stored == "sampled" and self.loss != "forward_kl":
+            raise ConfigurationError(
+                f"training.stored is sampled, and {self.loss} is biased on draws. Set training.loss=forward_kl, or "
+                "training.stored=top_k."
+            )
         if not 0 <= self.on_policy <= 1:
             raise ConfigurationError(f"training.on_policy is {self.on_policy}; it is a share, in [0, 1]")
         if self.on_policy and self.signal == "text":
@@ -131,6 +139,11 @@ class GenerativeRecipe:
             raise ConfigurationError(
                 "student.base names a model to cut the student from, and the student of a language model at hand is "
                 "cut from that teacher, whose tokens it must share. Leave student.base out."
+            )
+        if self.training.stored != "top_k" and not isinstance(self.teacher, CausalLm):
+            raise ConfigurationError(
+                f"training.stored is {self.training.stored}, and a teacher behind an API or on record gives top_k at "
+                "most. Leave it out."
             )
         if self.training.on_policy and not isinstance(self.teacher, CausalLm):
             raise ConfigurationError(

@@ -99,6 +99,7 @@ def bring_up(
         weights=weights,
         top_k=recipe.training.top_k,
         max_new_tokens=spec.max_new_tokens,
+        kept=recipe.training.stored,
     )
     return Tuned(teacher=teacher, chat=chat, base=teacher.model, is_local=True, curve=curve)
 
