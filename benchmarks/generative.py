@@ -4,7 +4,9 @@
 
 550 labelled requests (500 teach, 50 are dev), 1,000 requests that only the teacher answers, 450 test requests; all from
 the data set's own splits. One run a seed with the options of the command line; the control is the same student on the
-500 labels alone. CPU-seconds are those of the whole process, children included.
+500 labels alone. Tuning changes the teacher's ten upper layers, and one signal is tried: 50 dev rows can't tell
+two apart. CPU-seconds are those of this process; `road` counts what a user without a control would pay for: loading,
+tuning, asking and the student. A run that was cut off goes on, and its seconds before that are not counted.
 """
 
 from __future__ import annotations
@@ -15,12 +17,39 @@ import random
 import time
 from pathlib import Path
 
+from benchmarks.record import record
 from potstill.cli.progress import TerminalProgress
 from potstill.files import write_atomic
 from potstill.recipe.generative.load import build_generative
 from potstill.recipe.generative.run import run_generative
 
 NUM_GOLD, NUM_DEV, NUM_POOL = 500, 50, 1000
+
+
+class Clock(TerminalProgress):
+    """Notes what every stage took."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: dict[str, float] = {}
+        self._stage, self._since = "data", time.process_time()
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Ends the one before."""
+        self.end()
+        self._stage = name
+        super().stage(name, total)
+
+    def end(self) -> None:
+        """Counts up to now."""
+        now = time.process_time()
+        self.seconds[self._stage] = round(self.seconds.get(self._stage, 0.0) + now - self._since, 1)
+        self._since = now
+
+    def road(self) -> float:
+        """Seconds from the rows to the student."""
+        kept = ("data", "teacher", "capture", "student")
+        return round(sum(s for name, s in self.seconds.items() if name.startswith(kept)), 1)
 
 
 def write_rows(source: Path, out: Path, seed: int) -> dict[str, str]:
@@ -67,20 +96,24 @@ def main() -> None:
             # The data set's own splits are kept whole: near duplicates across them are part of the published task.
             "data": {**paths, "leakage": "keep", "dev_share": NUM_DEV / (NUM_GOLD + NUM_DEV)},
             "student": {"layers": args.layers},
-            "teacher": {"max_new_tokens": 12},
+            "teacher": {"max_new_tokens": 12, "tuned_layers": 10},
+            "training": {"signal": "top_k"},
             "seed": seed,
         }
         recipe = build_generative(values, args.overrides)
-        started = time.process_time()
-        done = run_generative(recipe, folder / "run", progress=TerminalProgress(), store=folder / "store")
-        line = {**done.result, "benchmark_cpu_seconds": round(time.process_time() - started, 1), "seed": seed}
+        clock = Clock()
+        done = run_generative(recipe, folder / "run", progress=clock, store=folder / "store")
+        clock.end()
+        seconds = {"cpu_seconds": round(sum(clock.seconds.values()), 1), "road_cpu_seconds": clock.road()}
+        kept = {name: value for name, value in done.result.items() if name not in ("run_dir", "report", "bundle")}
+        line = {**kept, **seconds, "stage_cpu_seconds": clock.seconds, "seed": seed}
         found.append(line)
-        print(json.dumps({k: line[k] for k in ("seed", "benchmark_cpu_seconds", "signal", "verdict", "difference")}))
+        print(json.dumps({k: line[k] for k in ("seed", *seconds, "signal", "verdict", "difference", "difference_ci")}))
         for name in ("teacher", "student", "control", "baseline"):
             if name in line:
                 keys = ("exact_match", "perplexity", "kl", "tokens_per_s", "size_bytes", "num_parameters")
                 print(name, json.dumps({key: line[name][key] for key in keys}))
-    write_atomic(args.out / "generative.json", json.dumps(found, indent=1).encode())
+    record("generative", found)
     mean = {n: sum(r[n]["exact_match"] for r in found) / len(found) for n in ("teacher", "student", "control")}
     print(json.dumps({"mean_exact_match": mean, "share_of_teacher": mean["student"] / mean["teacher"]}))
 

@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from potstill.errors import ConfigurationError
 from potstill.losses.tokens import SparseTarget
-from potstill.training.causal_lm_task import CausalLmTask, ChatRow
+from potstill.training import lower_layers
+from potstill.training.causal_lm_task import CausalLmTask
+from potstill.training.chat_rows import ChatRow
 from potstill.training.loop import Plan, train
 from potstill.types import Silent
 from tests.lm import tiny_model, tiny_tokenizer
@@ -46,6 +49,27 @@ def test_gradient_is_that_of_the_dense_loss(model):
         torch.testing.assert_close(p.grad, wanted[name], atol=1e-5, rtol=1e-4)
 
 
+def test_tuning_above_frozen_layers_is_the_same_loss_with_the_upper_gradients(model, monkeypatch):
+    CausalLmTask(model, ROWS, dev=ROWS).loss(np.arange(3), 0).total.backward()
+    wanted = {name: p.grad.clone() for name, p in model.named_parameters()}
+    for largest in (1 << 30, 0):  # the states kept, and computed in every step
+        monkeypatch.setattr(lower_layers, "LARGEST_KEPT_BYTES", largest)
+        model.zero_grad()
+        task = CausalLmTask(model, ROWS, dev=ROWS, num_frozen=1)
+        task.loss(np.arange(3), 0).total.backward()
+        assert task.score() == pytest.approx(float(sum(dense_nats(model, row) for row in ROWS).detach()) / 6, rel=1e-5)
+        for name, p in model.named_parameters():
+            if name.startswith(("model.layers.1.", "model.norm")):
+                torch.testing.assert_close(p.grad, wanted[name], atol=1e-5, rtol=1e-4)
+            else:
+                assert p.grad is None and not p.requires_grad, name
+
+
+def test_one_layer_must_be_tuned(model):
+    with pytest.raises(ConfigurationError, match="one must be tuned"):
+        CausalLmTask(model, ROWS, dev=[], num_frozen=2)
+
+
 def test_a_loss_does_not_depend_on_how_its_rows_are_cut(model):
     task = CausalLmTask(model, ROWS, dev=ROWS)
     whole = task.loss(np.arange(3), 0).total
@@ -70,10 +94,11 @@ def test_a_student_that_says_what_its_teacher_said_has_nothing_to_learn(model):
     assert np.isnan(task.score())
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(model, tmp_path):
+@pytest.mark.parametrize("num_frozen", [0, 1])
+def test_a_killed_training_goes_on_to_the_same_weights(model, tmp_path, num_frozen):
     plan = Plan(num_steps=6, batch_size=2, learning_rate=1e-2, evaluate_every=3, checkpoint_every_s=0.0)
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    train(CausalLmTask(model, ROWS, dev=ROWS), plan, folder=tmp_path / "a", progress=Silent())
+    train(CausalLmTask(model, ROWS, dev=ROWS, num_frozen=num_frozen), plan, folder=tmp_path / "a", progress=Silent())
     whole = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
     class Stop(Silent):
@@ -86,9 +111,27 @@ def test_a_killed_training_goes_on_to_the_same_weights(model, tmp_path):
 
     model.load_state_dict(start)
     with pytest.raises(KeyboardInterrupt):
-        train(CausalLmTask(model, ROWS, dev=ROWS), plan, folder=tmp_path / "b", progress=Stop())
+        train(CausalLmTask(model, ROWS, dev=ROWS, num_frozen=num_frozen), plan, folder=tmp_path / "b", progress=Stop())
     model.load_state_dict(start)
-    state = train(CausalLmTask(model, ROWS, dev=ROWS), plan, folder=tmp_path / "b", progress=Silent())
+    state = train(
+        CausalLmTask(model, ROWS, dev=ROWS, num_frozen=num_frozen), plan, folder=tmp_path / "b", progress=Silent()
+    )
     assert state.step == 6
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, whole[name]), name
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_packed_rows_do_not_see_each_other(model, attention):
+    model.set_attn_implementation(attention)
+    found = {}
+    for packs in (False, True):
+        model.zero_grad()
+        task = CausalLmTask(model, ROWS, dev=ROWS, packs=packs)
+        total = task.loss(np.arange(3), 0).total
+        total.backward()
+        found[packs] = (total.detach(), task.score(), {n: p.grad.clone() for n, p in model.named_parameters()})
+    torch.testing.assert_close(found[True][0], found[False][0])
+    assert found[True][1] == pytest.approx(found[False][1], rel=1e-5)
+    for name, gradient in found[True][2].items():
+        torch.testing.assert_close(gradient, found[False][2][name], atol=1e-5, rtol=1e-4)

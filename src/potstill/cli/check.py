@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from potstill.cli.output import Result
 
 if TYPE_CHECKING:
+    from potstill.recipe.generative.recipe import GenerativeRecipe
     from potstill.recipe.recipe import Recipe
 
 
@@ -20,16 +21,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> Result:
     """Validates, resolves and forecasts."""
-    from potstill.recipe.load import load_recipe
+    from potstill.recipe.generative.load import load_any_recipe
 
-    return describe(load_recipe(args.recipe, args.overrides))
+    return describe(load_any_recipe(args.recipe, args.overrides))
 
 
-def describe(recipe: Recipe) -> Result:
+def describe(recipe: Recipe | GenerativeRecipe) -> Result:
     """The resolved recipe, its hash and its forecast; `distill --dry-run` shows the same."""
     from potstill.recipe.forecast import forecast
+    from potstill.recipe.generative.forecast import forecast_generative
+    from potstill.recipe.recipe import Recipe
     from potstill.recipe.write import recipe_yaml
 
-    found = forecast(recipe)
+    found = forecast(recipe) if isinstance(recipe, Recipe) else forecast_generative(recipe)
     text = f"{recipe_yaml(recipe)}\nhash: {recipe.digest()}\n{found.text()}"
     return Result({"recipe": recipe.to_json(), "hash": recipe.digest(), "forecast": found.to_json()}, text)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
+from potstill.cli.carry_out import carry_out
 from potstill.cli.output import Result
-from potstill.cli.progress import TerminalProgress
 from potstill.cli.summary import run_result
 from potstill.errors import ConfigurationError
 
@@ -75,16 +73,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> Result:
     """Builds the recipe and runs it."""
-    from potstill.cli.distill_text import distill_text, is_generative_source
-    from potstill.recipe.load import build_recipe, load_recipe
+    from potstill.cli.distill_text import distill_text, generative_recipe, is_generative_source
+    from potstill.recipe.generative.load import load_any_recipe
+    from potstill.recipe.load import build_recipe
+    from potstill.recipe.recipe import Recipe
 
     source = Path(args.source)
-    if is_generative_source(args):
-        return distill_text(args)
     overrides = [*args.overrides, *(f"gates.{gate}" for gate in args.gate)]
     if source.suffix.lower() in RECIPE_SUFFIXES:
         _refuse_mixed(args)
-        recipe = load_recipe(source, overrides)
+        recipe = load_any_recipe(source, overrides)
+        if not isinstance(recipe, Recipe):
+            return distill_text(args, recipe)
+    elif is_generative_source(args):
+        return distill_text(args, generative_recipe(args, overrides))
     else:
         recipe = build_recipe(recipe_values(args), overrides)
     if args.dry_run:
@@ -93,22 +95,7 @@ def main(args: argparse.Namespace) -> Result:
         return describe(recipe)
     from potstill.recipe.run import run
 
-    progress = TerminalProgress(quiet=args.quiet)
-    progress.listen()
-    out = args.out or Path("runs") / f"{source.stem}-{recipe.digest()[:8]}"
-    try:
-        done = run(
-            recipe,
-            out,
-            progress=progress,
-            store=args.store,
-            device=args.device,
-            language=args.lang,
-            command=shlex.join(["potstill", *sys.argv[1:]]),
-        )
-    finally:
-        progress.close()
-    return run_result(done.result)
+    return run_result(carry_out(run, recipe, args))
 
 
 def recipe_values(args: argparse.Namespace) -> dict[str, Any]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from potstill.cli.carry_out import carry_out
 from potstill.cli.output import Result, size, table
-from potstill.cli.progress import TerminalProgress
 from potstill.cli.summary import verdict_sentence
 from potstill.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from potstill.recipe.generative.recipe import GenerativeRecipe
 
 NAMES = ("teacher", "student", "control", "baseline")
 MESSAGES = "messages"
@@ -48,17 +50,25 @@ def is_generative_source(args: argparse.Namespace) -> bool:
         return False
 
 
-def distill_text(args: argparse.Namespace) -> Result:
-    """Builds the recipe and runs it."""
+def generative_recipe(args: argparse.Namespace, overrides: Sequence[str]) -> GenerativeRecipe:
+    """The recipe that the options stand for.
+
+    Raises:
+        ConfigurationError: options of a classifier are among them.
+    """
     from potstill.recipe.generative.load import build_generative
 
-    given = [name for name in FOREIGN if getattr(args, name)]
+    given = [name for name in FOREIGN if getattr(args, name, None)]
     if given:
         raise ConfigurationError(
             f"--{', --'.join(name.replace('_', '-') for name in given)} belongs to a classifier, and --prompt to a "
             "student that writes. Leave one of them out."
         )
-    recipe = build_generative(generative_values(args), [*args.overrides, *(f"gates.{gate}" for gate in args.gate)])
+    return build_generative(generative_values(args), overrides)
+
+
+def distill_text(args: argparse.Namespace, recipe: GenerativeRecipe) -> Result:
+    """Runs the recipe, or says what it would take."""
     if args.dry_run:
         from potstill.recipe.generative.forecast import forecast_generative
 
@@ -67,22 +77,7 @@ def distill_text(args: argparse.Namespace) -> Result:
     from potstill.recipe.generative.run import run_generative
 
     _quiet_libraries()
-    progress = TerminalProgress(quiet=args.quiet)
-    progress.listen()
-    out = args.out or Path("runs") / f"{Path(args.source).stem}-{recipe.digest()[:8]}"
-    try:
-        done = run_generative(
-            recipe,
-            out,
-            progress=progress,
-            store=args.store,
-            device=args.device,
-            language=args.lang,
-            command=shlex.join(["potstill", *sys.argv[1:]]),
-        )
-    finally:
-        progress.close()
-    return written_result(dict(done.result))
+    return written_result(dict(carry_out(run_generative, recipe, args)))
 
 
 def _quiet_libraries() -> None:
@@ -97,7 +92,7 @@ def generative_values(args: argparse.Namespace) -> dict[str, Any]:
     """The recipe that the options stand for; what wasn't given is left out."""
     data = {name: getattr(args, name) for name in ("test", "unlabelled", "prompt", "answer", "messages")}
     values: dict[str, Any] = {"data": {"train": args.source, **{n: v for n, v in data.items() if v}}}
-    if args.teacher:
+    if getattr(args, "teacher", ""):
         values["teacher"] = _teacher_values(args.teacher)
     if args.layers:
         values["student"] = {"layers": args.layers}

@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "validate a recipe and forecast its cost",
     "init": "write a commented recipe for given data",
     "evaluate": "measure a bundle on labelled data",
+    "judge": "let a model judge the written answers of a run, two contenders at a time",
     "predict": "predict with a bundle",
     "listen": "answer what is said in a file or into a microphone",
     "report": "write the report of a run again, in another language",

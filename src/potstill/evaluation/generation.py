@@ -7,14 +7,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from potstill.evaluation.assessment import Comparison, Interval, Latency, Verdict
 from potstill.evaluation.significance import bootstrap_means, gap_closed_interval, interval, mcnemar
+from potstill.evaluation.written_form import WrittenForm, written_form
 from potstill.types import FloatArray, IntArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How fast one thread reads and writes, batch 1, in CPU time.
+
+    Attributes:
+        first_token_ms: median from the prompt to the first token.
+        prefill_tokens_per_s: prompt tokens read.
+        decode_tokens_per_s: tokens written after the first; None where no answer had a second one.
+    """
+
+    first_token_ms: float
+    prefill_tokens_per_s: float
+    decode_tokens_per_s: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +45,8 @@ class WrittenContender:
         kl_N: mean nats a token from the teacher's distribution to its own at the wanted answer, NaN for rows that it
             cuts into other tokens; None where it can't be known.
         latency: of one answer.
-        tokens_per_s: tokens that it writes in a second of one thread, batch 1.
+        tokens_per_s: tokens that it writes in a second of one thread, batch 1, the reading of the prompt included.
+        pace: reading and writing apart.
         size_bytes: in the form that would be shipped.
         num_parameters: None when nobody tells.
         curve: (step, train loss, dev nats a token).
@@ -42,6 +59,7 @@ class WrittenContender:
     kl_N: FloatArray | None = None
     latency: Latency | None = None
     tokens_per_s: float | None = None
+    pace: Pace | None = None
     size_bytes: int | None = None
     num_parameters: int | None = None
     curve: Sequence[tuple[int, float, float]] = ()
@@ -58,7 +76,8 @@ class WrittenScores:
         kl: mean nats a token from the teacher; None for the teacher and where it can't be known.
         num_kl_rows: rows that went into `kl`.
         agreement: share of answers that equal the teacher's.
-        name, title, latency, tokens_per_s, size_bytes, num_parameters, curve: as in `WrittenContender`.
+        form: refusals, and fields where the wanted answers are JSON objects.
+        name, title, latency, tokens_per_s, pace, size_bytes, num_parameters, curve: as in `WrittenContender`.
     """
 
     name: str
@@ -69,8 +88,10 @@ class WrittenScores:
     kl: float | None
     num_kl_rows: int
     agreement: float | None
+    form: WrittenForm
     latency: Latency | None
     tokens_per_s: float | None
+    pace: Pace | None
     size_bytes: int | None
     num_parameters: int | None
     curve: Sequence[tuple[int, float, float]] = ()
@@ -137,7 +158,7 @@ def assess_written(
     verdict: Verdict = "gain" if low > 0 else "harm" if high < 0 else "no gain"
     return WrittenAssessment(
         num_test=len(wanted),
-        scores=tuple(_score(c, right, means, teacher, num_teacher_tokens) for c in contenders),
+        scores=tuple(_score(c, right, means, teacher, num_teacher_tokens, wanted) for c in contenders),
         comparisons=comparisons,
         gap_closed=gap,
         gap_closed_ci=gap_ci,
@@ -155,6 +176,7 @@ def _score(
     means: dict[str, FloatArray],
     teacher: WrittenContender | None,
     num_teacher_tokens: int,
+    wanted: Sequence[str],
 ) -> WrittenScores:
     nats = None if contender.nats_N is None else float(contender.nats_N.sum())
     known = np.zeros(0) if contender.kl_N is None else contender.kl_N[~np.isnan(contender.kl_N)]
@@ -168,8 +190,10 @@ def _score(
         kl=float(known.mean()) if len(known) and contender.name != "teacher" else None,
         num_kl_rows=len(known),
         agreement=None if teacher is None else float(matches(contender.texts, teacher.texts).mean()),
+        form=written_form(contender.texts, wanted),
         latency=contender.latency,
         tokens_per_s=contender.tokens_per_s,
+        pace=contender.pace,
         size_bytes=contender.size_bytes,
         num_parameters=contender.num_parameters,
         curve=tuple(contender.curve),
@@ -250,6 +274,8 @@ def _line_of(scores: WrittenScores) -> dict[str, Any]:
         "kl": scores.kl,
         "num_kl_rows": scores.num_kl_rows,
         "tokens_per_s": scores.tokens_per_s,
+        "pace": asdict(scores.pace) if scores.pace else None,
+        **asdict(scores.form),
         "agreement": scores.agreement,
         "size_bytes": scores.size_bytes,
         "num_parameters": scores.num_parameters,

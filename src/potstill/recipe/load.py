@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from potstill import students, teachers
 from potstill.errors import ConfigurationError, MissingExtraError, Problem
@@ -16,6 +16,7 @@ from potstill.recipe.extensions import installed_kinds
 from potstill.recipe.recipe import Recipe, usual_teacher
 from potstill.recipe.yaml_marks import Marked, Path_, parse_yaml, read_yaml
 
+T = TypeVar("T")
 # What people write, and what it is called here.
 ALIASES = {"epochs": "num_epochs", "trials": "num_trials", "threads": "num_threads", "lr": "learning_rate"}
 
@@ -32,6 +33,15 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         ConfigurationError: holds every problem with file, line and column. A file that is no plain YAML is refused
             before its options are looked at.
     """
+    return build_marked(read_marked(path), overrides, _shape(), str(path))
+
+
+def read_marked(path: Path) -> Marked:
+    """The values of a recipe file with their places; paths of data are made relative to the working folder.
+
+    Raises:
+        ConfigurationError: no plain YAML, or no mapping.
+    """
     marked = read_yaml(path)
     values = marked.values
     if not isinstance(values, dict):
@@ -41,7 +51,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         for name in ("train", "test", "unlabelled"):
             if isinstance(data.get(name), str) and data[name]:
                 data[name] = str(path.parent / data[name])
-    return _build(marked, overrides, str(path))
+    return marked
 
 
 def build_recipe(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
@@ -50,11 +60,49 @@ def build_recipe(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Re
     Raises:
         ConfigurationError: holds every problem.
     """
-    return _build(Marked(json.loads(json.dumps(values)), {}, {}), overrides, "")
+    return build_marked(unmarked(values), overrides, _shape())
 
 
-def _build(marked: Marked, overrides: Sequence[str], file: str) -> Recipe:
-    builder = _Builder(marked, file)
+def unmarked(values: Mapping[str, Any]) -> Marked:
+    """Values that come from no file, as JSON values."""
+    return Marked(json.loads(json.dumps(values)), {}, {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape(Generic[T]):
+    """What a kind of recipe is made of.
+
+    Attributes:
+        made: its class.
+        unions: section -> name of a kind -> class of its options.
+        usual_teacher: from the data section to the kind that teacher options without a kind are meant for.
+    """
+
+    made: type[T]
+    unions: Mapping[str, Mapping[str, type]]
+    usual_teacher: Callable[[Any], str]
+
+
+def _shape() -> Shape[Recipe]:
+    unions = {
+        "teacher": installed_kinds("potstill.teachers", teachers.KINDS),
+        "student": installed_kinds("potstill.students", students.KINDS),
+    }
+    return Shape(made=Recipe, unions=unions, usual_teacher=_usual_teacher)
+
+
+def _usual_teacher(data: Any) -> str:
+    given = [name for name in ("image", "audio") if isinstance(data, dict) and data.get(name)]
+    return usual_teacher(given[0] if given else "text").kind
+
+
+def build_marked(marked: Marked, overrides: Sequence[str], shape: Shape[T], file: str = "") -> T:
+    """A recipe from values with their places.
+
+    Raises:
+        ConfigurationError: holds every problem.
+    """
+    builder = _Builder(marked, file, shape)
     for override in overrides:
         builder.override(override)
     recipe = builder.recipe()
@@ -63,18 +111,15 @@ def _build(marked: Marked, overrides: Sequence[str], file: str) -> Recipe:
     return recipe
 
 
-class _Builder:
+class _Builder(Generic[T]):
     """Validates values against our dataclasses with pydantic, and builds them."""
 
-    def __init__(self, marked: Marked, file: str) -> None:
+    def __init__(self, marked: Marked, file: str, shape: Shape[T]) -> None:
         self.problems: list[Problem] = []
         self._marked = marked
         self._file = file
         self._overridden: set[Path_] = set()
-        self._unions = {
-            "teacher": installed_kinds("potstill.teachers", teachers.KINDS),
-            "student": installed_kinds("potstill.students", students.KINDS),
-        }
+        self._shape = shape
 
     def override(self, text: str) -> None:
         """Puts one `section.option=value` into the values, in place."""
@@ -102,11 +147,11 @@ class _Builder:
         target[names[-1]] = value
         self._overridden.add(names)
 
-    def recipe(self) -> Recipe | None:
+    def recipe(self) -> T | None:
         """The recipe, or None with `problems` filled."""
         values = dict(self._marked.values)
         sections: dict[str, Any] = {}
-        hints = get_type_hints(Recipe)
+        hints = get_type_hints(self._shape.made)
         self._unknown([name for name in values if name not in hints], list(hints), ())
         for name in [n for n in values if n in hints]:
             built = self._section(name, hints[name], values[name])
@@ -118,24 +163,18 @@ class _Builder:
             self._problem(("data",), "`train` is missing: it names the training rows, as in `train: train.csv`")
         if self.problems:
             return None
-        made: Recipe | None = self._made(Recipe, {name: (name, value) for name, value in sections.items()}, ())
+        made: T | None = self._made(self._shape.made, {name: (name, value) for name, value in sections.items()}, ())
         return made
 
     def _section(self, name: str, hint: Any, value: Any) -> Any:
         path: Path_ = (name,)
         if name == "teacher" and isinstance(value, dict):
-            value = {"kind": self._usual_teacher(), **value}
-        if name in self._unions:
-            return None if value is None else self._of_kind(self._unions[name], value, path)
+            value = {"kind": self._shape.usual_teacher(self._marked.values.get("data")), **value}
+        if name in self._shape.unions:
+            return None if value is None else self._of_kind(self._shape.unions[name], value, path)
         if is_dataclass(hint):
             return self._object(hint, value, path)
         return self._scalar(hint, value, path)
-
-    def _usual_teacher(self) -> str:
-        """The kind that options without a kind are meant for."""
-        data = self._marked.values.get("data")
-        given = [name for name in ("image", "audio") if isinstance(data, dict) and data.get(name)]
-        return usual_teacher(given[0] if given else "text").kind
 
     def _of_kind(self, kinds: Mapping[str, type], value: Any, path: Path_) -> Any:
         if not isinstance(value, dict) or "kind" not in value:
@@ -183,7 +222,7 @@ class _Builder:
         item = get_args(hint)[0] if get_origin(hint) is tuple else None
         if item is teachers.TeacherSpec:
             listed = value if isinstance(value, list) else [value]
-            return tuple(self._of_kind(self._unions["teacher"], v, (*path, i)) for i, v in enumerate(listed))
+            return tuple(self._of_kind(self._shape.unions["teacher"], v, (*path, i)) for i, v in enumerate(listed))
         if item is not None and not isinstance(value, list):
             # One column or one class needs no brackets.
             value = [value]

@@ -6,27 +6,31 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from potstill.errors import MissingExtraError
-from potstill.recipe.recipe import Recipe
 from potstill.recipe.yaml_marks import NUMBER, NUMBER_STARTS, TAG
+
+if TYPE_CHECKING:
+    from potstill.recipe.generative.recipe import GenerativeRecipe
+    from potstill.recipe.recipe import Recipe
 
 LINE_ENDS = set("\n\r\x85\u2028\u2029")
 
 
-def recipe_yaml(recipe: Recipe) -> str:
+def recipe_yaml(recipe: Recipe | GenerativeRecipe) -> str:
     """Everything, defaults included; from a file in the working folder it loads back to an equal recipe."""
     return _dump(recipe.to_json(), flow=False, width=120)
 
 
-def commented_recipe(recipe: Recipe) -> str:
+def commented_recipe(recipe: Recipe | GenerativeRecipe) -> str:
     """A recipe to start from: every option with what its docstring says of it."""
     lines = ["# A recipe for `potstill distill`. Every option stands here; delete what you don't need."]
-    hints = get_type_hints(Recipe)
-    words = explanations(Recipe)
+    hints, words = get_type_hints(type(recipe)), explanations(type(recipe))
     values = recipe.to_json()
-    for option in fields(Recipe):
+    if "kind" in values:
+        lines += ["", "# The student writes.", f"kind: {values['kind']}"]
+    for option in fields(recipe):
         value = getattr(recipe, option.name)
         lines += ["", f"# {words[option.name]}"]
         if is_dataclass(value) or is_dataclass(hints[option.name]):

@@ -10,15 +10,25 @@ from typing import Any
 
 from potstill.errors import IntegrityError
 from potstill.evaluation.assessment import Comparison, Latency
-from potstill.evaluation.generation import WrittenAssessment, WrittenScores, matches
+from potstill.evaluation.generation import Pace, WrittenAssessment, WrittenScores
+from potstill.evaluation.written_form import WrittenForm
 from potstill.files import canonical_json, digest, write_atomic
 from potstill.report import figures
 from potstill.report.markdown import items_lines, plain_line, table_lines
 from potstill.report.markup import details, escape, items, paragraph, section, table, tag
 from potstill.report.page import head_of
 from potstill.report.plots import Series, plot
-from potstill.report.tables import Table
 from potstill.report.words import Words
+from potstill.report.written_tables import (
+    answers_table,
+    contenders_table,
+    counts_table,
+    forms_table,
+    glossary_table,
+    provenance_table,
+    spend_table,
+    trials_table,
+)
 from potstill.types import Finding
 
 JSON = "report.json"
@@ -117,11 +127,14 @@ def _assessment(values: dict[str, Any]) -> WrittenAssessment:
     scores = []
     for one in values["scores"]:
         latency = Latency(**one["latency"]) if one["latency"] else None
-        curve = [tuple(point) for point in one["curve"]]
-        ends = one["exact_match_ci"]
-        scores.append(
-            WrittenScores(**{**one, "latency": latency, "curve": curve, "exact_match_ci": (ends[0], ends[1])})
-        )
+        built = {
+            "latency": latency,
+            "pace": Pace(**one["pace"]) if one["pace"] else None,
+            "form": WrittenForm(**one["form"]),
+            "curve": [tuple(point) for point in one["curve"]],
+            "exact_match_ci": tuple(one["exact_match_ci"]),
+        }
+        scores.append(WrittenScores(**{**one, **built}))
     comparisons = []
     for one in values["comparisons"]:
         ends = one["difference_ci"]
@@ -184,75 +197,6 @@ def _control_writes_better(student: WrittenScores, control: WrittenScores) -> bo
     return control.perplexity < student.perplexity and student.kl < control.kl
 
 
-def _contenders(content: WrittenContent, words: Words) -> Table:
-    names = ("name", "exact_match", "interval", "perplexity", "kl_to_teacher", "agreement", "size", "parameters")
-    header = [*map(words, names), words("answer_time"), words("tokens_per_s")]
-    rows = [
-        [
-            words.contender(score.name, score.title),
-            figures.percent(score.exact_match),
-            figures.interval(score.exact_match_ci),
-            figures.number(score.perplexity),
-            figures.number(score.kl),
-            figures.percent(score.agreement),
-            figures.size(score.size_bytes),
-            figures.whole(score.num_parameters),
-            f"{score.latency.p50:.1f} / {score.latency.p95:.1f} ms" if score.latency else "-",
-            figures.number(score.tokens_per_s, 1),
-        ]
-        for score in content.assessment.scores
-    ]
-    return header, rows
-
-
-def _trials(content: WrittenContent, words: Words, name: str) -> Table:
-    header = [words("setting"), "lr", words("dev_exact_match"), words("dev_nats"), words("step")]
-    rows = [
-        [
-            str(trial["name"]),
-            f"{trial['learning_rate']:g}",
-            figures.percent(trial["dev_exact_match"]),
-            figures.number(trial["dev_nats"], 4),
-            f"{trial['best_step']} / {trial['steps_done']}",
-        ]
-        for trial in content.trials[name]
-    ]
-    return header, rows
-
-
-def _counts(content: WrittenContent, words: Words) -> Table:
-    return [words("data"), words("rows")], [
-        [words(f"count_{name}") if words.has(f"count_{name}") else name, figures.whole(count)]
-        for name, count in content.counts.items()
-    ]
-
-
-def _spend(content: WrittenContent, words: Words) -> Table:
-    rows = [
-        [words(name), figures.number(value, 1) if isinstance(value, float) else figures.whole(value)]
-        for name, value in content.spend.items()
-    ]
-    return [words("setting"), words("value")], rows
-
-
-def _provenance(content: WrittenContent, words: Words) -> Table:
-    rows = [[words("digest", name=name), value] for name, value in content.digests.items()]
-    return [words("environment"), words("value")], [*rows, *([n, v] for n, v in content.environment.items())]
-
-
-def _glossary(words: Words) -> Table:
-    pairs = [
-        ("teacher", "gloss_teacher"),
-        ("student", "gloss_student"),
-        ("control", "gloss_control"),
-        ("exact_match", "gloss_exact_match"),
-        ("perplexity", "gloss_perplexity"),
-        ("kl_to_teacher", "gloss_kl"),
-        ("gloss_gap_word", "gloss_gap"),
-    ]
-    return [words("glossary"), ""], [[words(word), words(meaning)] for word, meaning in pairs]
-
-
 def _prefixes(content: WrittenContent, words: Words) -> str:
     if not content.prefixes["num_tokens"]:
         return words("prefixes_none")
@@ -262,19 +206,6 @@ def _prefixes(content: WrittenContent, words: Words) -> str:
         share=figures.percent(content.prefixes["share_reused"]),
         alone=figures.whole(content.prefixes["num_alone"]),
     )
-
-
-def _answers(content: WrittenContent, words: Words) -> Table:
-    """Test prompts where the student is wrong, the first of them."""
-    found = content.assessment
-    right = matches(found.texts["student"], found.wanted)
-    names = [name for name in ("student", "teacher", "control") if name in found.texts]
-    rows = [
-        [found.prompts[i], found.wanted[i], *(found.texts[name][i] for name in names)]
-        for i, is_right in enumerate(right.tolist())
-        if not is_right
-    ]
-    return [words("prompt"), words("wanted"), *map(words, names)], rows
 
 
 def _card(content: WrittenContent, words: Words) -> list[str]:
@@ -305,7 +236,7 @@ def _page(content: WrittenContent, words: Words) -> str:
     said = _verdict(content, words)
     title = words("title", title=content.title)
     kind = content.assessment.verdict.replace(" ", "-")
-    header, wrong = _answers(content, words)
+    header, wrong = answers_table(content, words)
     shown = f"{words('written_answers')}: {words('shown_of', shown=min(NUM_SHOWN, len(wrong)), count=len(wrong))}"
     caption = words("contenders_caption", count=figures.whole(content.assessment.num_test))
     parts = [
@@ -313,8 +244,9 @@ def _page(content: WrittenContent, words: Words) -> str:
         section(
             "contenders",
             words("contenders"),
-            table(*_contenders(content, words), caption=caption),
+            table(*contenders_table(content, words), caption=caption),
             paragraph(words("perplexity_note", k=KL_TOKENS)),
+            table(*forms_table(content, words), caption=words("forms")),
         ),
         section("curves", words("curves"), _curves(content, words)),
         section(
@@ -323,15 +255,15 @@ def _page(content: WrittenContent, words: Words) -> str:
         section(
             "data",
             words("data"),
-            table(*_counts(content, words), caption=words("data")),
+            table(*counts_table(content, words), caption=words("data")),
             items([words.finding(finding) for finding in content.findings] or [words("nothing_found")]),
         ),
-        section("spend", words("spend"), table(*_spend(content, words), caption=words("spend"))),
+        section("spend", words("spend"), table(*spend_table(content, words), caption=words("spend"))),
         section("prefixes", words("prefixes"), paragraph(_prefixes(content, words))),
         section(
             "trials",
             words("trials"),
-            *(table(*_trials(content, words, n), caption=words.contender(n, n)) for n in content.trials),
+            *(table(*trials_table(content, words, n), caption=words.contender(n, n)) for n in content.trials),
             items(map(words.finding, content.choice)),
         ),
         section("model_card", words("model_card"), *map(paragraph, _card(content, words))),
@@ -340,9 +272,9 @@ def _page(content: WrittenContent, words: Words) -> str:
             words("provenance"),
             paragraph(words("command")),
             tag("pre", escape(content.command)),
-            table(*_provenance(content, words), caption=words("environment")),
+            table(*provenance_table(content, words), caption=words("environment")),
         ),
-        section("glossary", words("glossary"), table(*_glossary(words), caption=words("glossary"))),
+        section("glossary", words("glossary"), table(*glossary_table(words), caption=words("glossary"))),
     ]
     top = tag(
         "header",
@@ -359,21 +291,21 @@ def _markdown(content: WrittenContent, words: Words) -> str:
     lines += [line for text in _verdict(content, words) for line in (plain_line(text), "")]
     if content.caveats:
         lines += [f"## {words('caveats')}", *items_lines([words.finding(f) for f in content.caveats])]
-    lines += [f"## {words('contenders')}", *table_lines(_contenders(content, words))]
-    lines += [words("perplexity_note", k=KL_TOKENS), ""]
+    lines += [f"## {words('contenders')}", *table_lines(contenders_table(content, words))]
+    lines += [words("perplexity_note", k=KL_TOKENS), "", *table_lines(forms_table(content, words))]
     found = [words.finding(finding) for finding in content.findings] or [words("nothing_found")]
-    lines += [f"## {words('data')}", *table_lines(_counts(content, words)), *items_lines(found)]
-    lines += [f"## {words('spend')}", *table_lines(_spend(content, words)), _prefixes(content, words), ""]
+    lines += [f"## {words('data')}", *table_lines(counts_table(content, words)), *items_lines(found)]
+    lines += [f"## {words('spend')}", *table_lines(spend_table(content, words)), _prefixes(content, words), ""]
     lines += [f"## {words('trials')}"]
     for name in content.trials:
-        lines += [f"### {plain_line(words.contender(name, name))}", *table_lines(_trials(content, words, name))]
+        lines += [f"### {plain_line(words.contender(name, name))}", *table_lines(trials_table(content, words, name))]
     lines += items_lines([words.finding(finding) for finding in content.choice])
     lines += [f"## {words('provenance')}", words("command"), "", f"    {plain_line(content.command)}", ""]
-    lines += table_lines(_provenance(content, words))
+    lines += table_lines(provenance_table(content, words))
     return "\n".join(lines) + "\n"
 
 
 def _model_card(content: WrittenContent, words: Words) -> str:
     lines = [f"# {words('model_card')}: {plain_line(content.title)}", ""]
     lines += [line for text in (*_card(content, words), *_verdict(content, words)) for line in (plain_line(text), "")]
-    return "\n".join([*lines, *table_lines(_contenders(content, words))]) + "\n"
+    return "\n".join([*lines, *table_lines(contenders_table(content, words))]) + "\n"

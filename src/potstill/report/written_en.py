@@ -4,8 +4,14 @@ WORDS = {
     "exact_match": "exact match",
     "perplexity": "perplexity",
     "kl_to_teacher": "KL to teacher",
-    "tokens_per_s": "tokens / CPU s",
     "answer_time": "answer p50 / p95",
+    "first_token": "first token",
+    "prefill": "read, tokens / CPU s",
+    "decode": "written, tokens / CPU s",
+    "forms": "Form of the answers",
+    "refusals": "refusals",
+    "format_errors": "no JSON where it was wanted",
+    "field_accuracy": "fields right",
     "verdict_written_gain": (
         "Gain: the teacher helped. The student writes the wanted answer to {student} of {count} test prompts, its "
         "control without the teacher to {control}: {difference} points [{low}, {high}], McNemar p {p}."

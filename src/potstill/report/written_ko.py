@@ -4,8 +4,14 @@ WORDS = {
     "exact_match": "정확 일치",
     "perplexity": "퍼플렉시티",
     "kl_to_teacher": "교사와의 KL",
-    "tokens_per_s": "CPU 1초당 토큰",
     "answer_time": "답변 시간 p50 / p95",
+    "first_token": "첫 토큰",
+    "prefill": "읽기, 토큰 / CPU초",
+    "decode": "쓰기, 토큰 / CPU초",
+    "forms": "답의 형식",
+    "refusals": "거절",
+    "format_errors": "JSON이어야 하는데 아닌 답",
+    "field_accuracy": "맞은 필드",
     "verdict_written_gain": (
         "이득: 교사 모델이 도움이 되었습니다. 시험 프롬프트 {count}개 중 학생 모델은 {student}, 교사 없이 학습한 대조군은 "
         "{control}에 바라던 답을 썼습니다. 차이는 {difference}점 [{low}, {high}], 맥니마 검정 p {p}입니다."

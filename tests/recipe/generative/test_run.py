@@ -17,6 +17,7 @@ from potstill.runtime.generating import is_generative, open_bundle
 from potstill.students.causal import save_causal_lm
 from potstill.types import Silent
 from tests.lm import TEXTS, tiny_model, tiny_tokenizer
+from tests.teachers.server import Server
 
 KINDS = {"card": "my new card is broken", "loan": "the rate of a loan", "travel": "flight and hotel"}
 
@@ -60,6 +61,8 @@ def test_the_result_line_holds_everybody(run):
         scores = run.result[name]
         assert 0 <= scores["exact_match"] == scores["accuracy"] <= 1
         assert scores["perplexity"] > 1 and scores["tokens_per_s"] > 0 and scores["latency_ms"]["p50"] > 0
+        assert scores["pace"]["first_token_ms"] > 0 and scores["pace"]["prefill_tokens_per_s"] > 0
+        assert scores["refusals"] == 0 and scores["field_accuracy"] is None
     assert run.result["student"]["kl"] >= 0 and run.result["student"]["num_kl_rows"] == 9
     assert run.result["student"]["num_parameters"] < run.result["teacher"]["num_parameters"]
     assert run.result["signal"] in ("top_k", "text") and "baseline" in run.result
@@ -90,6 +93,31 @@ def test_answers_are_reused_by_another_run_of_the_same_teacher(run, folder, tmp_
     shutil.copytree(run.folder / "stages", tmp_path / "run" / "stages")
     again = run_generative(build_generative(values), tmp_path / "run", store=folder / "store")
     assert again.result["teacher_calls"] == 0 and again.result["signal"] == "text"
+
+
+def test_narrow_students_write_for_themselves_and_learn_changes_of_low_rank(run, folder, tmp_path):
+    pytest.importorskip("peft", reason="peft is not installed (potstill[lora])")
+    values = settings(folder)
+    values["student"] |= {"groups": 1, "feed_forward": 24, "lora_rank": 2}
+    values["training"] |= {"signal": "top_k", "on_policy": 0.5, "packing": True}
+    shutil.copytree(run.folder / "stages", tmp_path / "run" / "stages")
+    again = run_generative(build_generative(values), tmp_path / "run", store=folder / "store")
+    assert 0 < again.result["student"]["num_parameters"] < run.result["student"]["num_parameters"]
+    config = json.loads((again.bundle / "config.json").read_text("utf-8"))
+    assert (config["num_key_value_heads"], config["num_attention_heads"], config["intermediate_size"]) == (1, 2, 24)
+    assert again.result["teacher_calls"] == 0 and again.result["student"]["kl"] >= 0
+
+
+@pytest.mark.parametrize("stored", ["sampled", "hidden"])
+def test_other_signals_are_asked_for_and_teach(run, folder, tmp_path, stored):
+    values = settings(folder)
+    values["training"] |= {"signal": "top_k", "stored": stored}
+    shutil.copytree(run.folder / "stages", tmp_path / "run" / "stages")
+    again = run_generative(build_generative(values), tmp_path / "run", store=tmp_path / "store")
+    assert again.result["teacher_calls"] == 9 and again.result["signal"] == "top_k"
+    once_more = run_generative(build_generative(values), tmp_path / "again", store=tmp_path / "store")
+    assert once_more.result["teacher_calls"] == 0
+    assert once_more.result["student"]["perplexity"] == again.result["student"]["perplexity"]
 
 
 def test_another_recipe_gets_another_folder(run, folder):
@@ -123,6 +151,7 @@ def test_report_in_both_languages(run, capsys):
     for language, word in (("en", "control"), ("ko", "대조군")):
         assert main(["report", str(run.folder), "--lang", language]) == 0
         page = (run.folder / "report" / "report.html").read_text("utf-8")
+        assert {"en": "first token", "ko": "첫 토큰"}[language] in page
         assert word in page and f'lang="{language}"' in page
         assert word in (run.folder / "report" / "model_card.md").read_text("utf-8")
     capsys.readouterr()
@@ -182,3 +211,19 @@ def test_dry_run_reckons_without_a_model(folder, capsys):
     assert main(arguments) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["teacher_rows"] > 0 and found["cpu_seconds"] > 0
+
+
+def undecided(text, number):
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "tie"}}
+    return 200, {}, {"id": "x", "object": "chat.completion", "model": "judge", "choices": [choice]}
+
+
+def test_a_judge_behind_an_endpoint_is_asked_in_both_orders(run, capsys):
+    with Server(undecided) as server:
+        by = f"openai:judge@{server.url}"
+        assert main(["judge", str(run.folder), "--by", by, "--second", "teacher", "--rows", "5", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["num_rows"] == 5 and found["score"] == 0.5
+        assert len(server.asked) == 2 * (5 - found["num_equal"])
+        assert main(["judge", str(run.folder), "--by", by, "--second", "nobody"]) == 2
+    assert "nobody" in capsys.readouterr().err

@@ -15,49 +15,22 @@ from potstill.data.prompts import Chat, PromptData
 from potstill.errors import ConfigurationError
 from potstill.evaluation.generation import matches
 from potstill.losses import tokens as token_losses
-from potstill.recipe.generative.recipe import CausalCut, GenerativeRecipe
+from potstill.recipe.generative.cutting import Cut
+from potstill.recipe.generative.recipe import GenerativeRecipe
 from potstill.recipe.generative.teaching import EVALUATIONS, Asked, chat_rows
 from potstill.recipe.stages import stage
 from potstill.signals.tokens import SignalKind, TokenRecord
-from potstill.students.causal import cut_causal_lm, map_layers, trim_tokenizer
 from potstill.students.causal.chat import ChatTokens
 from potstill.students.causal.decode import write
-from potstill.training.causal_lm_task import CausalLmTask, ChatRow
+from potstill.students.causal.low_rank import add_low_rank, merge_low_rank
+from potstill.training.causal_lm_task import CausalLmTask
+from potstill.training.chat_rows import ChatRow
 from potstill.training.device import compute_type
 from potstill.training.loop import DivergedError, Plan, TrainingState, train
+from potstill.training.on_policy import OnPolicy
 from potstill.types import IntArray, Progress
 
 LOSSES = {kind().kind: kind() for kind in token_losses.KINDS if kind().needs == "distribution"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cut:
-    """How students start.
-
-    Attributes:
-        model: that they are cut from, with its tokens.
-        chat: of the student.
-        layers: the layer map.
-        old_ids: for each id of the student that of the model; None where the vocabulary is whole.
-    """
-
-    model: Any
-    chat: ChatTokens
-    layers: tuple[int, ...]
-    old_ids: IntArray | None
-
-    def build(self) -> Any:
-        """A fresh student in fp32; each the same."""
-        return cut_causal_lm(self.model, layers=self.layers, old_ids=self.old_ids, tokenizer=self.chat.tokenizer)
-
-    def new_ids(self) -> IntArray:
-        """For each id of the model that of the student, -1 for what it lacks."""
-        size = int(self.model.get_input_embeddings().weight.shape[0])
-        if self.old_ids is None:
-            return np.arange(size)
-        found = np.full(size, -1, np.int64)
-        found[self.old_ids] = np.arange(len(self.old_ids))
-        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,25 +79,6 @@ class WritingResult:
         }
 
 
-def make_cut(spec: CausalCut, model: Any, tokens: ChatTokens, chats: Sequence[Chat], answers: Sequence[str]) -> Cut:
-    """The student's vocabulary and layers.
-
-    Args:
-        spec: of the student.
-        model: that it is cut from.
-        tokens: of that model.
-        chats: all that the student learns from and chooses on; never test rows.
-        answers: what the teacher wrote.
-    """
-    layers = map_layers(int(model.config.num_hidden_layers), spec.layers, spec.spread)
-    if not spec.trim_vocabulary:
-        return Cut(model=model, chat=tokens, layers=layers, old_ids=None)
-    texts = [tokens.text_of(chat.to_json()) for chat in chats]
-    texts += [chat.answer for chat in chats if chat.answer] + list(answers)
-    tokenizer, old_ids = trim_tokenizer(tokens.tokenizer, texts)
-    return Cut(model=model, chat=ChatTokens(tokenizer), layers=layers, old_ids=old_ids)
-
-
 def trials(recipe: GenerativeRecipe, kind: SignalKind) -> tuple[list[WritingTrial], list[WritingTrial]]:
     """Of the student and of the control, as many for one as for the other.
 
@@ -166,17 +120,21 @@ def student_rows(trial: WritingTrial, data: PromptData, chats: Sequence[Chat], a
             # The student spells the text in its own way, so there is nothing to compare token by token.
             rows.append(ChatRow(prompt=prompt, answer=cut.chat.answer(text)))
         else:
-            target = _target(record, new_ids) if trial.signal == "top_k" else None
+            target = _target(record, cut, new_ids) if trial.signal == "top_k" else None
             rows.append(ChatRow(prompt=prompt, answer=ids.tolist(), target=target))
     return rows
 
 
-def _target(record: TokenRecord, new_ids: IntArray) -> token_losses.SparseTarget:
-    assert record.indices is not None and record.logprobs is not None and record.tail is not None, "a record of text"
+def _target(record: TokenRecord, cut: Cut, new_ids: IntArray) -> token_losses.SparseTarget | token_losses.HeadTarget:
+    """What a record says, in the student's vocabulary."""
+    if record.hidden is not None:
+        return token_losses.HeadTarget(hidden=torch.from_numpy(record.hidden.astype(np.float32)), head=cut.head)
+    assert record.indices is not None and record.logprobs is not None, "a record of text"
     stored = token_losses.SparseTarget(
         indices=torch.from_numpy(record.indices.astype(np.int64)),
         logprobs=torch.from_numpy(record.logprobs.astype(np.float32)),
-        tail=torch.from_numpy(record.tail.astype(np.float32)),
+        tail=None if record.tail is None else torch.from_numpy(record.tail.astype(np.float32)),
+        sampled=record.tail is None,
     )
     return stored.renumber(torch.from_numpy(new_ids))
 
@@ -236,7 +194,15 @@ def _run(name: str, trial: WritingTrial, rows: Sequence[ChatRow], ground: Writin
         checkpoint_every_s=training.checkpoint_every_s,
     )
     model = cut.build()
-    task = CausalLmTask(model, rows, dev=chat_rows(ground.data.dev, cut.chat), loss=LOSSES[training.loss])
+    changes = add_low_rank(model, recipe.student.lora_rank) if recipe.student.lora_rank else None
+    task = CausalLmTask(
+        model,
+        rows,
+        dev=chat_rows(ground.data.dev, cut.chat),
+        loss=LOSSES[training.loss],
+        packs=training.packing,
+        on_policy=_on_policy(ground) if training.on_policy and trial.signal == "top_k" else None,
+    )
     ground.progress.stage(f"{name}: {trial.name}", ground.num_steps)
     state, error = TrainingState(), ""
     folder = stage(ground.out, name, ingredients).folder
@@ -244,6 +210,7 @@ def _run(name: str, trial: WritingTrial, rows: Sequence[ChatRow], ground: Writin
         state = train(task, plan, folder=folder, progress=ground.progress, device=ground.device)
     except DivergedError as diverged:
         error = str(diverged)
+    model = merge_low_rank(changes) if changes else model
     # It ships with weights in bf16, whatever it computes in here.
     model = model.to(torch.bfloat16).to(compute_type(ground.precision)).eval()
     texts = write_texts(model, cut.chat, ground.data.dev, recipe.teacher.max_new_tokens)
@@ -253,12 +220,25 @@ def _run(name: str, trial: WritingTrial, rows: Sequence[ChatRow], ground: Writin
     )
 
 
+def _on_policy(ground: WritingGround) -> OnPolicy:
+    cut = ground.cut
+    return OnPolicy(
+        teacher=cut.model,
+        old_ids=cut.old_ids,
+        share=ground.recipe.training.on_policy,
+        end=cut.chat.end,
+        max_new_tokens=ground.recipe.teacher.max_new_tokens,
+    )
+
+
 def _digest_rows(rows: Sequence[ChatRow]) -> str:
     """Hash of all that the rows teach."""
     parts = hashlib.sha256()
     for row in rows:
         parts.update(repr((list(row.prompt), list(row.answer))).encode())
-        if row.target is not None:
+        if isinstance(row.target, token_losses.HeadTarget):
+            parts.update(row.target.hidden.numpy().tobytes())
+        elif row.target is not None:
             parts.update(row.target.indices.numpy().tobytes() + row.target.logprobs.numpy().tobytes())
     return parts.hexdigest()
 

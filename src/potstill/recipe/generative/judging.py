@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from potstill.data.prompts import Chat
 from potstill.evaluation.assessment import Latency
-from potstill.evaluation.generation import WrittenContender, truncated_kl
+from potstill.evaluation.generation import Pace, WrittenContender, truncated_kl
 from potstill.recipe.generative.contest import write_texts
 from potstill.students.causal.chat import ChatTokens
 from potstill.students.causal.decode import answer_logprobs, write
@@ -85,7 +85,7 @@ def measured(
     found = []
     for writer in writers:
         nats_N, kl_N = _likelihood(writer, chats, view)
-        latency, rate = speeds[writer.name]
+        latency, rate, pace = speeds[writer.name]
         num_parameters = sum(p.numel() for p in writer.model.parameters())
         found.append(
             WrittenContender(
@@ -96,6 +96,7 @@ def measured(
                 kl_N=kl_N,
                 latency=latency,
                 tokens_per_s=rate,
+                pace=pace,
                 size_bytes=num_parameters * BYTES_A_PARAMETER,
                 num_parameters=num_parameters,
                 curve=writer.curve,
@@ -121,22 +122,45 @@ def _likelihood(
     return nats_N, None if view is None else kl_N
 
 
-def _speeds(writers: Sequence[Writer], chats: Sequence[Chat], limit: int) -> Mapping[str, tuple[Latency, float]]:
-    """CPU milliseconds of an answer at batch 1 and one thread, and tokens a CPU second, in turns over the writers."""
+def _speeds(writers: Sequence[Writer], chats: Sequence[Chat], limit: int) -> Mapping[str, tuple[Latency, float, Pace]]:
+    """CPU milliseconds of an answer at batch 1 and one thread, tokens a CPU second, and both apart; in turns."""
     torch.set_num_threads(1)
-    times: dict[str, list[float]] = {writer.name: [] for writer in writers}
-    counts = dict.fromkeys(times, 0)
+    times: dict[str, list[_Timed]] = {writer.name: [] for writer in writers}
     for chat in (chats[0], *chats):
         for writer in writers:
-            prompt = writer.chat.prompt(chat.to_json())
-            start = time.thread_time()
-            ((_, said),) = write(writer.model, [prompt], end=writer.chat.end, max_new_tokens=limit)
-            times[writer.name].append(time.thread_time() - start)
-            counts[writer.name] += len(said.ids)
-    found = {}
-    for name, seconds in times.items():
-        # The first answer warms up; its time is left out of the latency.
-        p50, p95 = (round(float(np.quantile(seconds[1:], q)) * 1000, 3) for q in (0.5, 0.95))
-        latency = Latency(p50=p50, p95=p95, threads=1, model_p50=p50, num_calls=len(seconds) - 1)
-        found[name] = (latency, round(counts[name] / sum(seconds), 1))
-    return found
+            times[writer.name].append(_timed(writer, chat, limit))
+    # The first answer warms up; its time is left out.
+    return {name: _speed(timed[1:]) for name, timed in times.items()}
+
+
+class _Timed(NamedTuple):
+    """CPU seconds of one answer."""
+
+    first_s: float
+    whole_s: float
+    num_read: int
+    num_written: int
+
+
+def _timed(writer: Writer, chat: Chat, limit: int) -> _Timed:
+    prompt = writer.chat.prompt(chat.to_json())
+    start = time.thread_time()
+    list(write(writer.model, [prompt], end=writer.chat.end, max_new_tokens=1))
+    middle = time.thread_time()
+    ((_, said),) = write(writer.model, [prompt], end=writer.chat.end, max_new_tokens=limit)
+    return _Timed(middle - start, time.thread_time() - middle, len(prompt), len(said.ids))
+
+
+def _speed(timed: Sequence[_Timed]) -> tuple[Latency, float, Pace]:
+    whole, first = [t.whole_s for t in timed], [t.first_s for t in timed]
+    p50, p95 = (round(float(np.quantile(whole, q)) * 1000, 3) for q in (0.5, 0.95))
+    later = sum(t.num_written - 1 for t in timed)
+    # Noise can make an answer of few tokens look faster than its first one.
+    writing = max(sum(whole) - sum(first), 1e-6)
+    pace = Pace(
+        first_token_ms=round(float(np.median(first)) * 1000, 3),
+        prefill_tokens_per_s=round(sum(t.num_read for t in timed) / sum(first), 1),
+        decode_tokens_per_s=round(later / writing, 1) if later else None,
+    )
+    latency = Latency(p50=p50, p95=p95, threads=1, model_p50=p50, num_calls=len(timed))
+    return latency, round(sum(t.num_written for t in timed) / sum(whole), 1), pace

@@ -26,12 +26,25 @@ class CausalCut:
         layers: how many stay; no more than there are.
         spread: `first` keeps the lowest, `even` spreads them.
         trim_vocabulary: keep the pieces of the texts at hand alone.
+        groups: key-value heads, each with its query heads, that stay in a layer; those that say most on the training
+            prompts. 0 keeps all.
+        feed_forward: feed-forward units that stay in a layer, chosen alike. 0 keeps all.
+        lora_rank: learn changes of this rank beside weights that stay as they are (PEFT), merged at the end; for a
+            student that is cut little. 0 learns all weights.
     """
 
     base: str = ""
     layers: int = 8
     spread: Literal["first", "even"] = "first"
     trim_vocabulary: bool = True
+    groups: int = 0
+    feed_forward: int = 0
+    lora_rank: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "groups", "feed_forward", "lora_rank"):
+            if getattr(self, name) < (name == "layers"):
+                raise ConfigurationError(f"student.{name} is {getattr(self, name)}; it can't be that few")
 
 
 @final
@@ -47,7 +60,12 @@ class GenerativeTraining:
         signal: `top_k` learns from the teacher's stored alternatives, `text` from what it wrote; `auto` tries both on
             dev, and gives the control a second learning rate.
         loss: compares with stored alternatives.
-        top_k: alternatives kept with each token, beside the mass of the rest.
+        stored: what is kept of the teacher's opinion of a token: `top_k` alternatives with the mass of the rest; as
+            many draws (`sampled`, unbiased, for forward KL alone); or its `hidden` state (exact, 800 bytes a token).
+        top_k: alternatives, or draws, kept with each token.
+        on_policy: share, of the rows that the teacher answered, whose answers the student writes itself in every step
+            and the teacher scores (GKD); for a teacher at hand, and the signal `top_k`.
+        packing: put the rows of a step behind each other in place of padding them; no row sees another.
         precision: `auto` times fp32 and bf16 once and takes the faster.
         num_threads: of torch; part of what makes a run repeatable.
         checkpoint_every_s: seconds between checkpoints; it changes no result.
@@ -59,7 +77,10 @@ class GenerativeTraining:
     learning_rate: float = 5e-4
     signal: Literal["auto", "top_k", "text"] = "auto"
     loss: Literal["forward_kl", "reverse_kl", "jensen_shannon", "skewed_kl"] = "forward_kl"
+    stored: Literal["top_k", "sampled", "hidden"] = "top_k"
     top_k: int = 16
+    on_policy: float = 0.0
+    packing: bool = False
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     num_threads: int = 1
     checkpoint_every_s: float = 120.0
@@ -68,6 +89,18 @@ class GenerativeTraining:
         for name in ("num_epochs", "least_steps", "batch_size", "learning_rate", "top_k", "num_threads"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"training.{name} is {getattr(self, name)}; it must be above 0")
+        if self.stored == "sampled" and self.loss != "forward_kl":
+            raise ConfigurationError(
+                f"training.stored is sampled, and {self.loss} is biased on draws. Set training.loss=forward_kl, or "
+                "training.stored=top_k."
+            )
+        if not 0 <= self.on_policy <= 1:
+            raise ConfigurationError(f"training.on_policy is {self.on_policy}; it is a share, in [0, 1]")
+        if self.on_policy and self.signal == "text":
+            raise ConfigurationError(
+                "training.on_policy lets the teacher score what the student writes, and training.signal=text learns "
+                "from texts alone. Set training.signal=top_k, or training.on_policy=0."
+            )
 
     def num_steps(self, num_rows: int) -> int:
         """Optimizer steps of every trial of student and control."""
@@ -106,6 +139,16 @@ class GenerativeRecipe:
             raise ConfigurationError(
                 "student.base names a model to cut the student from, and the student of a language model at hand is "
                 "cut from that teacher, whose tokens it must share. Leave student.base out."
+            )
+        if self.training.stored != "top_k" and not isinstance(self.teacher, CausalLm):
+            raise ConfigurationError(
+                f"training.stored is {self.training.stored}, and a teacher behind an API or on record gives top_k at "
+                "most. Leave it out."
+            )
+        if self.training.on_policy and not isinstance(self.teacher, CausalLm):
+            raise ConfigurationError(
+                "training.on_policy asks the teacher about every text that the student writes, which a teacher behind "
+                "an API or on record can't answer. Give a language model as the teacher, or set training.on_policy=0."
             )
 
     def to_json(self) -> dict[str, Any]:

@@ -17,15 +17,14 @@ from potstill.files import canonical_json, write_atomic
 from potstill.recipe.environment import environment
 from potstill.recipe.generative.baseline import train_baseline
 from potstill.recipe.generative.contest import (
-    Cut,
     WritingGround,
     WritingResult,
     hold,
-    make_cut,
     student_rows,
     trials,
     write_texts,
 )
+from potstill.recipe.generative.cutting import Cut, make_cut
 from potstill.recipe.generative.judging import Writer, measured, view_of
 from potstill.recipe.generative.recipe import GenerativeRecipe
 from potstill.recipe.generative.shipping import NUM_PROBES, ship_writer

@@ -21,7 +21,8 @@ from potstill.students.causal import load_causal_lm
 from potstill.students.causal.chat import ChatTokens, settle_template
 from potstill.teachers.causal_lm import CausalLm, CausalLmTeacher, ModelFile
 from potstill.teachers.openai_text import OpenAIText, OpenAITextTeacher, RecordedText, RecordedTextTeacher
-from potstill.training.causal_lm_task import CausalLmTask, ChatRow
+from potstill.training.causal_lm_task import CausalLmTask
+from potstill.training.chat_rows import ChatRow
 from potstill.training.device import compute_type
 from potstill.training.loop import Plan, TrainingState, train
 from potstill.types import Progress
@@ -98,6 +99,7 @@ def bring_up(
         weights=weights,
         top_k=recipe.training.top_k,
         max_new_tokens=spec.max_new_tokens,
+        kept=recipe.training.stored,
     )
     return Tuned(teacher=teacher, chat=chat, base=teacher.model, is_local=True, curve=curve)
 
@@ -144,7 +146,9 @@ def _tune(
         checkpoint_every_s=training.checkpoint_every_s,
     )
     progress.stage("teacher: tuning", num_steps)
-    task = CausalLmTask(model, rows, dev=chat_rows(data.dev, chat))
+    num_layers = int(model.config.num_hidden_layers)
+    num_frozen = max(0, num_layers - spec.tuned_layers) if spec.tuned_layers else 0
+    task = CausalLmTask(model, rows, dev=chat_rows(data.dev, chat), num_frozen=num_frozen)
     return train(task, plan, folder=folder, progress=progress, device=device)
 
 

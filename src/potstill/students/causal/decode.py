@@ -1,13 +1,14 @@
 """What a causal language model writes, and how likely it finds what others wrote.
 
-Shapes: B batch, T tokens, P tokens of a shared prefix, V vocabulary, K kept alternatives, A tokens of an answer.
+Shapes: B batch, T tokens, P tokens of a shared prefix, V vocabulary, D width, K kept alternatives, A tokens
+of an answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,11 +28,23 @@ class Written:
         ids: A, with the token that ends it where it was reached.
         top_ids: A x K, the likeliest first; K is 0 where they weren't asked for.
         top_logprobs: A x K, float32.
+        hidden: A x D, float32, what the head read; D is 0 where it wasn't asked for.
     """
 
     ids: IntArray
     top_ids: IntArray
     top_logprobs: FloatArray
+    hidden: FloatArray
+
+
+class _Step(NamedTuple):
+    """One token of every row; is_done says whose answer had ended before."""
+
+    next: Tensor
+    is_done: Tensor
+    top_ids: Tensor
+    top_logprobs: Tensor
+    hidden: Tensor
 
 
 @torch.inference_mode()
@@ -45,8 +58,10 @@ def write(
     num_tokens: int | None = None,
     batch_size: int = BATCH_SIZE,
     plan: PrefixPlan | None = None,
+    temperature: float = 0.0,
+    with_hidden: bool = False,
 ) -> Iterator[tuple[int, Written]]:
-    """Greedy answers, each with its position; what prompts of a group share is computed once.
+    """Answers, greedy or drawn, each with its position; what prompts of a group share is computed once.
 
     In bf16 logits differ by rounding with the shape of the batch, so near ties may fall otherwise than alone; in fp32
     the answers are those of every prompt by itself.
@@ -60,13 +75,17 @@ def write(
         num_tokens: rows of the head that are tokens; the rest is padding and takes no part. None for all.
         batch_size: prompts at once.
         plan: of the shared prefixes; None makes it, one without groups of length computes everything.
+        temperature: that tokens are drawn at, by torch's global generator; 0 takes the likeliest.
+        with_hidden: keep the states that the head read.
     """
     for group in (plan or plan_prefixes(prompts)).groups:
         prefix = _prefix_cache(model, prompts, group)
         for start in range(0, len(group.members), batch_size):
             members = group.members[start : start + batch_size]
             rests = [prompts[i][group.length :] for i in members]
-            answers = _write_batch(model, rests, prefix, group.length, end, max_new_tokens, top_k, num_tokens)
+            answers = _write_batch(
+                model, rests, prefix, group.length, end, max_new_tokens, top_k, num_tokens, temperature, with_hidden
+            )
             yield from zip(members, answers, strict=True)
 
 
@@ -86,6 +105,8 @@ def _write_batch(
     max_new_tokens: int,
     top_k: int,
     num_tokens: int | None,
+    temperature: float,
+    with_hidden: bool,
 ) -> list[Written]:
     ids_BT, mask_BT = _pad_left(rests, model.device)
     places_BT = (mask_BT.cumsum(1) - 1).clamp(min=0) + prefix_length
@@ -98,16 +119,25 @@ def _write_batch(
             input_ids=ids_BT, attention_mask=mask_BT, position_ids=places_BT, past_key_values=cache, use_cache=True
         )
         cache = output.past_key_values
-        logprobs_BV = model.lm_head(output.last_hidden_state[:, -1])[:, :num_tokens].float().log_softmax(-1)
-        next_B = logprobs_BV.argmax(-1)
-        top = logprobs_BV.topk(min(top_k, logprobs_BV.shape[1])) if top_k else None
-        steps.append((next_B, is_done.clone(), top))
+        hidden_BD = output.last_hidden_state[:, -1]
+        logprobs_BV = model.lm_head(hidden_BD)[:, :num_tokens].float().log_softmax(-1)
+        next_B = _pick(logprobs_BV, temperature)
+        top = logprobs_BV.topk(min(top_k, logprobs_BV.shape[1]))
+        steps.append(
+            _Step(next_B, is_done.clone(), top.indices, top.values, hidden_BD[:, : None if with_hidden else 0])
+        )
         is_done |= next_B == end
         if bool(is_done.all()):
             break
         ids_BT, places_BT = next_B[:, None], places_BT[:, -1:] + 1
         mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(rests), 1)], dim=1)
     return [_row(steps, b) for b in range(len(rests))]
+
+
+def _pick(logprobs_BV: Tensor, temperature: float) -> Tensor:
+    if not temperature:
+        return logprobs_BV.argmax(-1)
+    return torch.multinomial((logprobs_BV / temperature).softmax(-1), 1)[:, 0]
 
 
 def _pad_left(rows: Sequence[Sequence[int]], device: Any) -> tuple[Tensor, Tensor]:
@@ -132,13 +162,18 @@ def _copies(prefix: Any, count: int) -> Any:
     return cache
 
 
-def _row(steps: Sequence[tuple[Tensor, Tensor, Any]], b: int) -> Written:
-    kept = [(ids, top) for ids, done, top in steps if not bool(done[b])]
-    ids = np.array([int(ids[b]) for ids, _ in kept], np.int64)
-    if not kept or kept[0][1] is None:
-        return Written(ids, np.zeros((len(ids), 0), np.int64), np.zeros((len(ids), 0), np.float32))
-    top_ids = np.stack([top.indices[b].cpu().numpy() for _, top in kept])
-    return Written(ids, top_ids, np.stack([top.values[b].cpu().numpy() for _, top in kept]))
+def _row(steps: Sequence[_Step], b: int) -> Written:
+    kept = [step for step in steps if not bool(step.is_done[b])]
+
+    def stacked(tensors: Sequence[Tensor]) -> Any:
+        return torch.stack([tensor[b] for tensor in tensors]).cpu().numpy()
+
+    return Written(
+        ids=stacked([step.next for step in kept]),
+        top_ids=stacked([step.top_ids for step in kept]),
+        top_logprobs=stacked([step.top_logprobs for step in kept]),
+        hidden=stacked([step.hidden.float() for step in kept]),
+    )
 
 
 @torch.inference_mode()
