@@ -19,6 +19,7 @@ from potstill.server.metrics import Metrics
 from potstill.server.models import Students
 from potstill.server.settings import Settings
 from potstill.server.upstream import Teachers
+from potstill.server.writing import Engines
 
 
 @final
@@ -33,6 +34,7 @@ class Services:
     metrics: Metrics
     teachers: Teachers
     students: Students
+    engines: Engines
     jobs: Supervisor
     evals: Runner
     batches: Batches
@@ -57,9 +59,11 @@ def open_services(settings: Settings) -> Iterator[Services]:
         database = open_database(settings.data, settings.database_url)
         stack.callback(database.close)
         blobs = Blobs(settings.data / "blobs")
-        supervisor = Supervisor(database, blobs, settings.data)
+        supervisor = Supervisor(database, blobs, settings.data, settings.base_paths())
         supervisor.start()
         stack.callback(supervisor.stop)
+        engines = Engines(threads=settings.writing_threads)
+        stack.callback(engines.close)
         metrics = Metrics()
         yield Services(
             settings=settings,
@@ -67,8 +71,9 @@ def open_services(settings: Settings) -> Iterator[Services]:
             keyring=Keyring(database),
             blobs=blobs,
             metrics=metrics,
-            teachers=Teachers(settings.teachers, settings.teacher_timeout_s, metrics),
-            students=Students(database, settings.data),
+            teachers=Teachers(settings.teachers, settings.teacher_timeout_s, metrics, engines),
+            students=Students(database, settings.data, engines),
+            engines=engines,
             jobs=supervisor,
             evals=Runner(),
             batches=Batches(),
