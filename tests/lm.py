@@ -68,7 +68,19 @@ def tiny_tokenizer(texts=TEXTS, num_merges=200):
     )
 
 
-def tiny_model(tokenizer, *, layers=3, width=32, heads=4, groups=2, feed_forward=48, tied=True, padded=0, seed=0):
+def tiny_model(
+    tokenizer,
+    *,
+    layers=3,
+    width=32,
+    heads=4,
+    groups=2,
+    feed_forward=48,
+    tied=True,
+    padded=0,
+    seed=0,
+    positions=256,
+):
     """A Llama of random weights; `padded` embeddings beyond the vocabulary, as some models have."""
     transformers = pytest.importorskip("transformers")
     config = transformers.LlamaConfig(
@@ -79,7 +91,7 @@ def tiny_model(tokenizer, *, layers=3, width=32, heads=4, groups=2, feed_forward
         num_attention_heads=heads,
         num_key_value_heads=groups,
         head_dim=width // heads,
-        max_position_embeddings=256,
+        max_position_embeddings=positions,
         tie_word_embeddings=tied,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

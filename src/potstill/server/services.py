@@ -22,6 +22,7 @@ from potstill.server.models.aliases import Aliases
 from potstill.server.rates import Rates
 from potstill.server.settings import Settings
 from potstill.server.upstream import Teachers
+from potstill.server.writing import Engines
 
 
 @final
@@ -37,6 +38,7 @@ class Services:
     teachers: Teachers
     students: Students
     aliases: Aliases
+    engines: Engines
     jobs: Supervisor
     evals: Runner
     batches: Batches
@@ -64,9 +66,11 @@ def open_services(settings: Settings) -> Iterator[Services]:
         database = open_database(settings.data, settings.database_url)
         stack.callback(database.close)
         blobs = Blobs(settings.data / "blobs")
-        supervisor = Supervisor(database, blobs, settings.data)
+        supervisor = Supervisor(database, blobs, settings.data, settings.base_paths())
         supervisor.start()
         stack.callback(supervisor.stop)
+        engines = Engines(threads=settings.writing_threads)
+        stack.callback(engines.close)
         metrics = Metrics()
         yield Services(
             settings=settings,
@@ -74,8 +78,9 @@ def open_services(settings: Settings) -> Iterator[Services]:
             keyring=Keyring(database),
             blobs=blobs,
             metrics=metrics,
-            teachers=Teachers(settings.teachers, settings.teacher_timeout_s, metrics),
-            students=Students(database, settings.data),
+            teachers=Teachers(settings.teachers, settings.teacher_timeout_s, metrics, engines),
+            students=Students(database, settings.data, engines),
+            engines=engines,
             aliases=Aliases(database),
             jobs=supervisor,
             evals=Runner(),

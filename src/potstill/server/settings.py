@@ -19,21 +19,30 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherSettings:
-    """An upstream model with OpenAI's API.
+    """An upstream model with OpenAI's API, or a model on this machine.
 
     Attributes:
         name: what clients call it; `*` answers for every model that nothing else answers for.
-        base_url: without the last slash; mostly ends in /v1.
+        base_url: without the last slash; mostly ends in /v1. Empty where the model is here.
         model: what it is called there; empty: as the client calls it.
         api_key: from the environment, see `key_variable`; stands in no message and no log.
+        path: of a bundle or of a GGUF file, in place of an address.
     """
 
     name: str
-    base_url: str
+    base_url: str = ""
     model: str = ""
     api_key: str = field(default="", repr=False)
+    path: str = ""
 
     def __post_init__(self) -> None:
+        if self.path:
+            if not Path(self.path).exists():
+                raise ConfigurationError(
+                    f"--teacher {self.name}: there is nothing at {self.path}. Write NAME=BASE_URL for an API, or "
+                    "NAME=PATH of a bundle or a .gguf file."
+                )
+            return
         parts = urlsplit(self.base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError(
@@ -62,6 +71,8 @@ class Settings:
         max_body_bytes: of a JSON request.
         max_file_bytes: of an uploaded file.
         teacher_timeout_s: without a byte from a teacher.
+        bases: name -> folder or .gguf file of a language model that students which write can be cut from.
+        writing_threads: of the one engine that all writing models of this server share.
         allow_python_graders: whether an eval's criterion may be Python code, which then runs here.
         fleet: the publisher's folder, whose devices report here; None: no devices.
     """
@@ -75,6 +86,8 @@ class Settings:
     max_body_bytes: int = 64 << 20
     max_file_bytes: int = 512 << 20
     teacher_timeout_s: float = 600.0
+    bases: tuple[tuple[str, str], ...] = ()
+    writing_threads: int = 1
     allow_python_graders: bool = False
     fleet: Path | None = None
 
@@ -82,6 +95,10 @@ class Settings:
         names = [teacher.name for teacher in self.teachers]
         if len(set(names)) != len(names):
             raise ConfigurationError(f"--teacher names one twice: {', '.join(sorted(names))}")
+
+    def base_paths(self) -> dict[str, str]:
+        """The bases by name."""
+        return dict(self.bases)
 
     @property
     def is_local(self) -> bool:
@@ -96,7 +113,7 @@ def key_variable(teacher: str) -> str:
 
 
 def read_teachers(options: Sequence[str], environment: Mapping[str, str] = os.environ) -> tuple[TeacherSettings, ...]:
-    """Reads NAME=BASE_URL or NAME=BASE_URL#MODEL.
+    """Reads NAME=BASE_URL, NAME=BASE_URL#MODEL, or NAME=PATH of a model on this machine.
 
     Raises:
         ConfigurationError: not of this form.
@@ -105,8 +122,29 @@ def read_teachers(options: Sequence[str], environment: Mapping[str, str] = os.en
     for option in options:
         name, equals, address = option.partition("=")
         if not equals or not name:
-            raise ConfigurationError(f"--teacher {option}: expected NAME=BASE_URL")
+            raise ConfigurationError(f"--teacher {option}: expected NAME=BASE_URL or NAME=PATH")
+        if "://" not in address:
+            found.append(TeacherSettings(name=name, path=address))
+            continue
         base_url, _, model = address.partition("#")
         key = environment.get(key_variable(name), "")
         found.append(TeacherSettings(name=name, base_url=base_url.rstrip("/"), model=model, api_key=key))
+    return tuple(found)
+
+
+def read_bases(options: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Reads NAME=PATH.
+
+    Raises:
+        ConfigurationError: not of this form, or nothing lies there.
+    """
+    found = []
+    for option in options:
+        name, equals, path = option.partition("=")
+        if not equals or not name or name.startswith("ft:") or not Path(path).exists():
+            raise ConfigurationError(
+                f"--base {option}: expected NAME=PATH of a language model that is there, a folder in Hugging Face's "
+                "layout or a .gguf file"
+            )
+        found.append((name, str(Path(path).resolve())))
     return tuple(found)

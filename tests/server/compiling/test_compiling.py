@@ -59,7 +59,7 @@ def test_an_enum_of_the_schema_is_closed_however_rare_its_values():
     rows = [example(i, f"row {i}", json.dumps({"a": f"v{i}"}), schema=schema) for i in range(30)]
     assert len(compile_chats(rows).task.answer.fields[0].values) == 30
     bare = [example(i, f"row {i}", json.dumps({"a": f"v{i}"})) for i in range(30)]
-    with pytest.raises(NotClosedError, match="generative students are not served yet"):
+    with pytest.raises(NotClosedError, match="a student that writes"):
         compile_chats(bare)
 
 

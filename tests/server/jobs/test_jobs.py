@@ -86,11 +86,6 @@ def test_a_job_from_file_to_answer(client):
     [
         (training_file(7), "invalid_n_examples", "Training file has 7 example(s), but must have at least 10 examples"),
         (b'{"messages": [{"content": "x"}]}', "invalid_file_format", "Discriminator 'role' is missing in value"),
-        (
-            "\n".join(training_file(1, lambda _, i=i: f"Dear {i}").decode() for i in range(12)).encode(),
-            "generative_student_not_served",
-            "generative students are not served yet",
-        ),
     ],
 )
 def test_files_that_can_t_be_used_fail_the_job(client, content, code, message):
@@ -101,6 +96,14 @@ def test_files_that_can_t_be_used_fail_the_job(client, content, code, message):
             break
         time.sleep(0.1)
     assert found.error.code == code and message in found.error.message and found.error.param == "training_file"
+
+
+def test_a_classifiers_base_refuses_free_text(client):
+    content = "\n".join(training_file(1, lambda _, i=i: f"Dear {i}").decode() for i in range(12)).encode()
+    job = client.fine_tuning.jobs.create(model="potstill-static", training_file=upload(client, content))
+    until(lambda: client.fine_tuning.jobs.retrieve(job.id).status == "failed")
+    error = client.fine_tuning.jobs.retrieve(job.id).error
+    assert error.code == "answers_not_closed" and "potstill-smollm2" in error.message
 
 
 def test_requests_that_can_t_be_done_are_refused(client):

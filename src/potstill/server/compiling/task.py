@@ -12,8 +12,6 @@ from potstill.server.compiling.answers import AnswerForm, NotClosedError, find_f
 from potstill.server.compiling.prompts import PromptForm, find_prompt_form
 from potstill.server.training_files import Example
 
-NOT_SERVED = "generative students are not served yet"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
@@ -97,8 +95,8 @@ def compile_chats(examples: Sequence[Example]) -> Compiled:
         form = find_form(answers, [_schema(example) for example in examples])
     except NotClosedError as error:
         raise NotClosedError(
-            f"The answers are no closed set: {error}. They need a generative student, and {NOT_SERVED}. Use answers "
-            "of an enum, a boolean or a small set of texts, or JSON objects of these."
+            f"The answers are no closed set: {error}. A classifier gives answers of an enum, a boolean or a small set "
+            "of texts, or JSON objects of these; free text needs a student that writes."
         ) from error
     task = Task(prompt=find_prompt_form([example.messages for example in examples]), answer=form)
     rows, strange = read_rows(task, examples)

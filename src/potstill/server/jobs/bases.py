@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 AUTO = "potstill-auto"
+SMOLLM2 = "potstill-smollm2"
+WRITES = "causal_lm"
+"""Kind of a base that a student which writes is cut from."""
 BASES: Mapping[str, str] = {
     # name: kind of the student's builder, see `potstill.students`
     AUTO: "",
@@ -14,7 +17,13 @@ BASES: Mapping[str, str] = {
     "potstill-linear": "linear",
     "potstill-resnet": "resnet",
     "potstill-ds-cnn": "ds_cnn",
+    SMOLLM2: WRITES,
 }
+
+
+def kind_of_base(name: str) -> str:
+    """Kind of a base; one that an administrator named is a language model."""
+    return BASES.get(name, WRITES)
 
 
 def base_object(name: str) -> dict[str, Any]:

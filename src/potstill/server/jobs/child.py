@@ -27,7 +27,7 @@ def main(folder: Path, say: Say) -> int:
         prefix = "" if error.code == "invalid_n_examples" else "The job failed due to an invalid training file. "
         _failed(say, error.code, prefix + str(error), "training_file")
     except NotClosedError as error:
-        _failed(say, "generative_student_not_served", str(error), "training_file")
+        _failed(say, "answers_not_closed", f"{error} Use potstill-auto or potstill-smollm2.", "training_file")
     except PotstillError as error:
         _failed(say, "invalid_training_file", f"The job failed. {error}", "training_file")
     return 0

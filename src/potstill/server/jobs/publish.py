@@ -69,7 +69,9 @@ def _succeed(connection: Connection, row: Row[Any], said: dict[str, Any], file: 
     for id in (checkpoint, name):
         model = {"seq": next_seq(), "project": row.project, "id": id, "created_at": now(), "base": base}
         template = json.dumps(said["task"]).encode()
-        connection.execute(models.insert(), {**model, "kind": "classifier", "folder": bundle, "template": template})
+        connection.execute(
+            models.insert(), {**model, "kind": said["model_kind"], "folder": bundle, "template": template}
+        )
     add_checkpoint(connection, row.id, checkpoint, step, said["metrics"])
     add_event(connection, row.id, "checkpoint", f"Checkpoint created at step {step} with Snapshot ID: {checkpoint}")
     add_event(connection, row.id, "model", f"New fine-tuned model created: {name}")

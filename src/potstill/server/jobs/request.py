@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -28,16 +29,20 @@ class JobRequest(msgspec.Struct, kw_only=True):
     integrations: list[Any] | None = None
 
 
-def check_request(request: JobRequest) -> None:
+def check_request(request: JobRequest, further: Collection[str] = ()) -> None:
     """Refuses what can't be done.
+
+    Args:
+        request: of a client.
+        further: names of bases that this server has besides those that are always there.
 
     Raises:
         ApiError: 400.
     """
-    if request.model not in BASES:
+    if request.model not in BASES and request.model not in further:
         raise invalid(
             f"The model '{request.model[:200]}' is not available for fine-tuning. Students are trained from "
-            f"{', '.join(BASES)}.",
+            f"{', '.join((*BASES, *further))}.",
             "model",
             "model_not_available",
         )

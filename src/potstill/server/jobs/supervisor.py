@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,11 @@ KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_CACHE_HOME", 
 class Supervisor:
     """A thread that works through the jobs, one at a time."""
 
-    def __init__(self, database: Database, blobs: Blobs, data: Path) -> None:
+    def __init__(self, database: Database, blobs: Blobs, data: Path, bases: Mapping[str, str]) -> None:
         self._database = database
         self._blobs = blobs
         self._data = data
+        self._bases = bases
         self._wake = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="potstill-jobs", daemon=True)
@@ -65,7 +66,8 @@ class Supervisor:
             try:
                 row = self._database.write_now(claim)
                 if row is not None:
-                    _Job(row, self._database, self._blobs, self._data).run(lambda: self._stopping, self._wake)
+                    job = _Job(row, self._database, self._blobs, self._data, self._bases)
+                    job.run(lambda: self._stopping, self._wake)
                     continue
             except Exception as error:  # the thread must live on
                 log_failure("jobs", error)
@@ -77,11 +79,12 @@ class Supervisor:
 class _Job:
     """One attempt of one job."""
 
-    def __init__(self, row: Row[Any], database: Database, blobs: Blobs, data: Path) -> None:
+    def __init__(self, row: Row[Any], database: Database, blobs: Blobs, data: Path, bases: Mapping[str, str]) -> None:
         self.row = row
         self.database = database
         self.blobs = blobs
         self.data = data
+        self.bases = bases
         self.folder = data / "jobs" / row.id
         self.done: dict[str, Any] | None = None
         self.num_said = 0
@@ -116,6 +119,7 @@ class _Job:
             "request": json.loads(row.request),
             "training": str(self.blobs.path(row.training_digest)),
             "validation": validation,
+            "bases": dict(self.bases),
         }
 
     def _run_child(self, stopping: Callable[[], bool], wake: threading.Event) -> tuple[int, str | None]:

@@ -43,7 +43,7 @@ def train(request: JobRequest, compiled: Compiled, held_rows: Sequence[Row], fol
     student = recipe.student.kind if recipe.student else f"{usual}, chosen by the data"
     event(say, "student", f"Student: {student}")
     curve = Curve(folder / "run", say)
-    done = run(recipe, folder / "run", progress=_Progress(curve), device="cpu", store=folder / "store")
+    done = run(recipe, folder / "run", progress=Watched(curve), device="cpu", store=folder / "store")
     curve.finish()
     _finish(say, compiled, recipe, curve, dict(done.result))
 
@@ -124,6 +124,7 @@ def _finish(say: Say, compiled: Compiled, recipe: Recipe, curve: Curve, result: 
     say(
         {
             "kind": "done",
+            "model_kind": "classifier",
             "task": compiled.task.to_json(),
             "step": steps,
             "metrics": metrics,
@@ -140,7 +141,7 @@ def _finish(say: Say, compiled: Compiled, recipe: Recipe, curve: Curve, result: 
     )
 
 
-class _Progress:
+class Watched:
     """Passes on what the run does, and stops it on SIGTERM."""
 
     def __init__(self, curve: Curve) -> None:

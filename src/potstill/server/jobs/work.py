@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from potstill.files import canonical_json, write_atomic
-from potstill.server.compiling import Compiled, Row, compile_chats, num_leaks, read_rows
+from potstill.server.compiling import Compiled, NotClosedError, Row, compile_chats, num_leaks, read_rows
+from potstill.server.compiling.free_text import read_written
+from potstill.server.jobs.bases import AUTO, SMOLLM2, WRITES, kind_of_base
 from potstill.server.jobs.request import JobRequest
 from potstill.server.jobs.telling import Say, event
 from potstill.server.training_files import Example, read_chat_lines
@@ -26,7 +28,10 @@ def work(order: Mapping[str, Any], folder: Path, say: Say) -> None:
         files += f" and validation file: {request.validation_file}"
     event(say, "validating", f"Validating {files}", status="validating_files")
     examples, held_out = _read(order, folder, say)
-    compiled = compile_chats(examples)
+    compiled, why = _compiled(request, examples)
+    if compiled is None:
+        _write(request, order["bases"], why, examples, held_out, folder, say)
+        return
     held_rows, strange = read_rows(compiled.task, held_out)
     event(say, "validated", "Files validated, moving job to queued state", status="queued")
     for i, sentence in enumerate(compiled.sentences()):
@@ -37,6 +42,48 @@ def work(order: Mapping[str, Any], folder: Path, say: Say) -> None:
     from potstill.server.jobs.training import train
 
     train(request, compiled, held_rows, folder, say)
+
+
+def _compiled(request: JobRequest, examples: Sequence[Example]) -> tuple[Compiled | None, str]:
+    """The task of a classifier; or nothing, and why the student writes.
+
+    Raises:
+        NotClosedError: the base that was named is a classifier's, and the answers are free text.
+    """
+    if kind_of_base(request.model) == WRITES:
+        return None, f"{request.model} was asked for"
+    try:
+        return compile_chats(examples), ""
+    except NotClosedError as error:
+        if request.model != AUTO:
+            raise
+        return None, str(error).split(". ", 1)[0]
+
+
+def _write(
+    request: JobRequest,
+    bases: Mapping[str, str],
+    why: str,
+    examples: Sequence[Example],
+    held_out: Sequence[Example],
+    folder: Path,
+    say: Say,
+) -> None:
+    """The rest of a job whose student writes."""
+    rows, strange = read_written(examples)
+    held, strange_held = read_written(held_out)
+    event(say, "validated", "Files validated, moving job to queued state", status="queued")
+    auto = next(iter(bases), SMOLLM2)
+    name = auto if request.model == AUTO else request.model
+    event(say, "compiled 0", f"{why}. Chosen: a generative student cut from {name}")
+    for key, lines, what in (("strange", strange, "line(s)"), ("strange held", strange_held, "validation line(s)")):
+        if lines:
+            shown = ", ".join(map(str, lines[:10]))
+            event(say, key, f"Left out {len(lines)} {what} with pictures or calls of tools: {shown}", level="warn")
+    event(say, "started", "Fine-tuning job started", status="running")
+    from potstill.server.jobs.writing import Base, train_writer
+
+    train_writer(request, Base(name=name, path=bases.get(name, "")), rows, held, folder, say)
 
 
 def _read(order: Mapping[str, Any], folder: Path, say: Say) -> tuple[Sequence[Example], Sequence[Example]]:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 from starlette.concurrency import run_in_threadpool
 
+from potstill.runtime.generating import open_bundle
 from potstill.runtime.model import load
 from potstill.server.compiling import Task
 from potstill.server.database import Database
@@ -18,8 +19,9 @@ from potstill.server.database.tables import models
 from potstill.server.errors import no_such_model
 from potstill.server.ids import next_seq, now
 from potstill.server.models.student import Student
+from potstill.server.writing import Engines, ModelFile, Writer, open_writer
 
-CLASSIFIER = "classifier"
+CLASSIFIER, WRITER = "classifier", "writer"
 MAX_LOADED = 16
 
 
@@ -62,13 +64,14 @@ def model_object(row: Any) -> dict[str, Any]:
 class Students:
     """Loads a bundle when its student is asked first, and keeps the last few."""
 
-    def __init__(self, database: Database, data: Path) -> None:
+    def __init__(self, database: Database, data: Path, engines: Engines) -> None:
         self._database = database
         self._data = data
-        self._loaded: OrderedDict[tuple[str, str], Student] = OrderedDict()
+        self._engines = engines
+        self._loaded: OrderedDict[tuple[str, str], Student | Writer] = OrderedDict()
         self._lock = asyncio.Lock()
 
-    async def find(self, project: str, id: str) -> Student:
+    async def find(self, project: str, id: str) -> Student | Writer:
         """A student that is ready to answer.
 
         Raises:
@@ -87,9 +90,19 @@ class Students:
                     self._loaded.popitem(last=False)
         return self._loaded[key]
 
+    async def base_of(self, project: str, id: str) -> Writer | None:
+        """The model that a student which writes was cut from, where it lies here for llama.cpp."""
+        row = await self._database.read(lambda connection: find_model(connection, project, id))
+        path = json.loads(row.template).get("base_gguf") if row.kind == WRITER else None
+        if not path or not Path(path).is_file():
+            return None
+        return Writer("base", ModelFile(gguf=Path(path)), self._engines)
+
     def forget(self, project: str, id: str) -> None:
         """After its deletion."""
         self._loaded.pop((project, id), None)
 
-    def _load(self, row: Row[Any]) -> Student:
+    def _load(self, row: Row[Any]) -> Student | Writer:
+        if row.kind == WRITER:
+            return open_writer("student", open_bundle(self._data / row.folder), self._engines)
         return Student(row.id, load(self._data / row.folder), Task.from_json(json.loads(row.template)))

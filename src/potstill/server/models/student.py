@@ -28,11 +28,12 @@ class Student:
     id: str
     model: Model
     task: Task
+    label: str = "student"
 
     @property
     def name(self) -> str:
-        """Kept with its answers."""
-        return "student"
+        """Kept with its answers: `student`, or the name of a teacher on this machine."""
+        return self.label
 
     async def complete(self, body: Json) -> Json:
         """Answers, with what it is worth in the extension field `potstill`."""

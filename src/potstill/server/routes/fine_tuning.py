@@ -32,7 +32,7 @@ JOBS = "/v1/fine_tuning/jobs"
 async def create(call: Call) -> dict[str, Any]:
     """Makes a job; it starts as soon as the one before it has ended."""
     request: JobRequest = call.body
-    check_request(request)
+    check_request(request, call.services.settings.base_paths())
     request.seed = secrets.randbelow(2**31) if request.seed is None else request.seed
     row = {
         "seq": next_seq(),

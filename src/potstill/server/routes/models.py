@@ -22,14 +22,14 @@ async def list_all(call: Call) -> dict[str, Any]:
         return [model_object(row) for row in connection.execute(query)]
 
     teachers = [_teacher(name) for name in call.services.teachers.settings if name != ANY_MODEL]
-    bases = [base_object(name) for name in BASES]
+    bases = [base_object(name) for name in (*BASES, *call.services.settings.base_paths())]
     return {"object": "list", "data": [*teachers, *bases, *await call.services.database.read(find)]}
 
 
 async def retrieve(call: Call) -> dict[str, Any]:
     """One."""
     id = call.path("model")
-    if id in BASES:
+    if id in BASES or id in call.services.settings.base_paths():
         return base_object(id)
     if not id.startswith("ft:"):
         if call.services.teachers.find(id) is None:

@@ -1,4 +1,4 @@
-"""The teachers of this server: chat completions passed on to an API that an administrator named."""
+"""The teachers of this server: an API that an administrator named, or a model on this machine."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from potstill.server.answerers import Json
 from potstill.server.errors import ApiError, no_such_model
 from potstill.server.log import log, redact
 from potstill.server.metrics import Metrics
+from potstill.server.models import Student
 from potstill.server.settings import ANY_MODEL, TeacherSettings
 from potstill.server.upstream.events import read_events
+from potstill.server.upstream.local import open_local
+from potstill.server.writing import Engines, Writer
 
 MAX_ANSWER_BYTES = 64 << 20
 OURS = ("store", "metadata")
@@ -28,19 +31,26 @@ PASSED_ON = frozenset({400, 404, 413, 422, 429})
 class Teachers:
     """All of them, with one pool of connections."""
 
-    def __init__(self, teachers: tuple[TeacherSettings, ...], timeout_s: float, metrics: Metrics) -> None:
+    def __init__(
+        self, teachers: tuple[TeacherSettings, ...], timeout_s: float, metrics: Metrics, engines: Engines
+    ) -> None:
         self.settings = {teacher.name: teacher for teacher in teachers}
+        self._local = {teacher.name: open_local(teacher, engines) for teacher in teachers if teacher.path}
         self._timeout_s = timeout_s
         self._metrics = metrics
         self._session: aiohttp.ClientSession | None = None
 
-    def find(self, model: str) -> ApiTeacher | None:
+    def find(self, model: str) -> ApiTeacher | Student | Writer | None:
         """Who answers for a name: NAME, NAME/MODEL, or whoever answers for every other model."""
         name, slash, rest = model.partition("/")
+        if model in self._local:
+            return self._local[model]
         if model in self.settings:
             found, wanted = self.settings[model], self.settings[model].model or model
-        elif slash and name in self.settings:
+        elif slash and name in self.settings and name not in self._local:
             found, wanted = self.settings[name], rest
+        elif ANY_MODEL in self._local:
+            return self._local[ANY_MODEL]
         elif ANY_MODEL in self.settings:
             found, wanted = self.settings[ANY_MODEL], self.settings[ANY_MODEL].model or model
         else:

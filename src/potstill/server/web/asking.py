@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, select
 from starlette.concurrency import run_in_threadpool
 
 from potstill.errors import PotstillError
-from potstill.server.answerers import find_answerer
+from potstill.server.answerers import Answerer, find_answerer
 from potstill.server.completions import request_of
 from potstill.server.database.tables import completions
 from potstill.server.settings import ANY_MODEL
@@ -43,6 +43,9 @@ async def ask_all(visit: Visit, *, student: str, base: str, prompt: str) -> Sequ
     ]
     body = as_taught(request, prompt)
     asked = [_ask(visit, role, {**body, "model": model}) for role, model in wanted]
+    own_base = await services.students.base_of(project, student) if student else None
+    if own_base is not None:
+        asked.append(_time("base", base or "base", own_base, {**body, "model": "base"}))
     if student:
         asked.append(_ask(visit, "student", {"model": student, "messages": [{"role": "user", "content": prompt}]}))
     return await asyncio.gather(*asked)
@@ -56,9 +59,15 @@ def as_taught(request: Json, prompt: str) -> Json:
 
 
 async def _ask(visit: Visit, role: str, body: Json) -> Answer:
-    model = body["model"]
     try:
-        answerer = await find_answerer(visit.call.services, visit.call.project, model)
+        answerer = await find_answerer(visit.call.services, visit.call.project, body["model"])
+    except PotstillError as error:
+        return Answer(role=role, model=body["model"], problem=str(error))
+    return await _time(role, body["model"], answerer, body)
+
+
+async def _time(role: str, model: str, answerer: Answerer, body: Json) -> Answer:
+    try:
         started = time.perf_counter()
         found = await answerer.complete(body)
     except PotstillError as error:
