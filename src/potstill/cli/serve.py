@@ -25,6 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="answer for model NAME by an OpenAI-compatible API, several times; `#MODEL` behind the address when the "
         "model has another name there, NAME * for every other model; its key comes from POTSTILL_TEACHER_NAME_API_KEY",
     )
+    parser.add_argument(
+        "--voice",
+        action="append",
+        default=[],
+        metavar="NAME=BUNDLE",
+        help="answer transcriptions and the realtime API for model NAME by a student for sounds, several times",
+    )
     parser.add_argument("--database", default="", metavar="URL", help="PostgreSQL's address; SQLite when left out")
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a name we are reached by")
     parser.add_argument(
@@ -43,7 +50,7 @@ def main(args: argparse.Namespace) -> Result:
         from potstill.server.serving import serve
     except ImportError as error:
         raise MissingExtraError(error.name or "starlette", "server") from error
-    from potstill.server.settings import Settings, read_teachers
+    from potstill.server.settings import Settings, read_teachers, read_voices
 
     settings = Settings(
         data=args.data,
@@ -51,6 +58,7 @@ def main(args: argparse.Namespace) -> Result:
         port=args.port,
         database_url=args.database or os.environ.get("POTSTILL_DATABASE_URL", ""),
         teachers=read_teachers(args.teacher),
+        voices=read_voices(args.voice),
         hosts=tuple(args.allow_host),
         allow_python_graders=args.allow_python_graders,
     )

@@ -17,6 +17,7 @@ from potstill.server.evals.runner import Runner
 from potstill.server.jobs.supervisor import Supervisor
 from potstill.server.metrics import Metrics
 from potstill.server.models import Students
+from potstill.server.realtime import Voices
 from potstill.server.settings import Settings
 from potstill.server.upstream import Teachers
 
@@ -33,6 +34,7 @@ class Services:
     metrics: Metrics
     teachers: Teachers
     students: Students
+    voices: Voices
     jobs: Supervisor
     evals: Runner
     batches: Batches
@@ -54,6 +56,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
                 f"another server is at work on {settings.data}. Two would run jobs twice. Stop it, or choose another "
                 "folder with --data."
             ) from error
+        voices = Voices(settings.voices)
         database = open_database(settings.data, settings.database_url)
         stack.callback(database.close)
         blobs = Blobs(settings.data / "blobs")
@@ -69,6 +72,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
             metrics=metrics,
             teachers=Teachers(settings.teachers, settings.teacher_timeout_s, metrics),
             students=Students(database, settings.data),
+            voices=voices,
             jobs=supervisor,
             evals=Runner(),
             batches=Batches(),

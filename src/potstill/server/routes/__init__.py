@@ -14,6 +14,7 @@ from potstill.server.routes import (
     models,
     responses,
     stored_completions,
+    transcriptions,
     uploads,
 )
 from potstill.server.web import routes as web
@@ -31,6 +32,7 @@ ENDPOINTS = (
     *eval_runs.ENDPOINTS,
     *models.ENDPOINTS,
     *datasets.ENDPOINTS,
+    *transcriptions.ENDPOINTS,
     *keys.ENDPOINTS,
     *health.ENDPOINTS,
     *web.ENDPOINTS,
