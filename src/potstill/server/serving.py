@@ -14,6 +14,7 @@ from potstill.errors import ConfigurationError
 from potstill.server.app import make_app
 from potstill.server.auth import add_start_key, new_secret
 from potstill.server.log import log
+from potstill.server.realtime.connection import MAX_EVENT_BYTES
 from potstill.server.services import open_services
 from potstill.server.settings import Settings
 
@@ -58,7 +59,8 @@ class Server(uvicorn.Server):
                 http="httptools",
                 loop="uvloop",
                 lifespan="on",
-                ws="none",
+                ws="websockets-sansio",
+                ws_max_size=MAX_EVENT_BYTES,
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -58,6 +58,20 @@ class TeacherSettings:
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
+class VoiceSettings:
+    """A student that hears.
+
+    Attributes:
+        name: what clients call it.
+        bundle: folder or .zip of a bundle for sounds.
+    """
+
+    name: str
+    bundle: Path
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """All settings of one server.
 
@@ -67,6 +81,7 @@ class Settings:
         port: 0 lets the system choose.
         database_url: of SQLAlchemy; empty: SQLite in the data folder.
         teachers: whom chat completions are passed on to.
+        voices: students that hear, for transcriptions and the realtime API.
         hosts: names that a Host header may hold besides the address listened on.
         max_body_bytes: of a JSON request.
         max_file_bytes: of an uploaded file.
@@ -82,6 +97,7 @@ class Settings:
     port: int = 8080
     database_url: str = field(default="", repr=False)
     teachers: tuple[TeacherSettings, ...] = ()
+    voices: tuple[VoiceSettings, ...] = ()
     hosts: tuple[str, ...] = ()
     max_body_bytes: int = 64 << 20
     max_file_bytes: int = 512 << 20
@@ -95,6 +111,9 @@ class Settings:
         names = [teacher.name for teacher in self.teachers]
         if len(set(names)) != len(names):
             raise ConfigurationError(f"--teacher names one twice: {', '.join(sorted(names))}")
+        names += [voice.name for voice in self.voices]
+        if len(set(names)) != len(names):
+            raise ConfigurationError(f"--voice takes a name that is taken: {', '.join(sorted(names))}")
 
     def base_paths(self) -> dict[str, str]:
         """The bases by name."""
@@ -110,6 +129,21 @@ def key_variable(teacher: str) -> str:
     """Environment variable of a teacher's key: POTSTILL_TEACHER_GPT_4O_MINI_API_KEY for `gpt-4o-mini`."""
     name = "DEFAULT" if teacher == ANY_MODEL else re.sub(r"[^A-Za-z0-9]", "_", teacher).upper()
     return f"POTSTILL_TEACHER_{name}_API_KEY"
+
+
+def read_voices(options: Sequence[str]) -> tuple[VoiceSettings, ...]:
+    """Reads NAME=BUNDLE.
+
+    Raises:
+        ConfigurationError: not of this form.
+    """
+    found = []
+    for option in options:
+        name, equals, bundle = option.partition("=")
+        if not equals or not name or not bundle:
+            raise ConfigurationError(f"--voice {option}: expected NAME=BUNDLE, the bundle of a student for sounds")
+        found.append(VoiceSettings(name=name, bundle=Path(bundle)))
+    return tuple(found)
 
 
 def read_teachers(options: Sequence[str], environment: Mapping[str, str] = os.environ) -> tuple[TeacherSettings, ...]:

@@ -17,6 +17,7 @@ from potstill.server.routes import (
     models,
     responses,
     stored_completions,
+    transcriptions,
     uploads,
 )
 from potstill.server.web import routes as web
@@ -36,6 +37,7 @@ ENDPOINTS = (
     *datasets.ENDPOINTS,
     *imports.ENDPOINTS,
     *aliases.ENDPOINTS,
+    *transcriptions.ENDPOINTS,
     *keys.ENDPOINTS,
     *fleet.ENDPOINTS,
     *health.ENDPOINTS,

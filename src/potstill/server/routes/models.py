@@ -22,14 +22,14 @@ async def list_all(call: Call) -> dict[str, Any]:
         return [model_object(row) for row in connection.execute(query)]
 
     teachers = [_teacher(name) for name in call.services.teachers.settings if name != ANY_MODEL]
-    bases = [base_object(name) for name in (*BASES, *call.services.settings.base_paths())]
+    bases = [base_object(name) for name in (*call.services.voices, *BASES, *call.services.settings.base_paths())]
     return {"object": "list", "data": [*teachers, *bases, *await call.services.database.read(find)]}
 
 
 async def retrieve(call: Call) -> dict[str, Any]:
     """One."""
     id = call.path("model")
-    if id in BASES or id in call.services.settings.base_paths():
+    if id in BASES or id in call.services.settings.base_paths() or id in call.services.voices:
         return base_object(id)
     if not id.startswith("ft:"):
         if call.services.teachers.find(id) is None:
@@ -42,9 +42,9 @@ async def remove(call: Call) -> dict[str, Any]:
     """Deletes a student; its bundle stays in the folder of its job."""
     id = call.path("model")
     if not id.startswith("ft:"):
-        if call.services.teachers.find(id) is None:
+        if id not in call.services.voices and call.services.teachers.find(id) is None:
             raise no_such_model(id)
-        raise forbidden("Teachers are named when the server starts; only students (ft:...) can be deleted.")
+        raise forbidden("Teachers and voices are named when the server starts; only students (ft:...) can be deleted.")
 
     def change(connection: Connection) -> None:
         connection.execute(delete(models).where(models.c.seq == find_model(connection, call.project, id).seq))
