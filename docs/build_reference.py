@@ -12,6 +12,8 @@ import potstill
 from potstill import students, teachers
 from potstill.cli.main import COMMANDS, parser_of
 from potstill.data.options import DataOptions
+from potstill.data.prompts import PromptOptions
+from potstill.recipe.generative.recipe import TEACHERS, CausalCut, GenerativeRecipe, GenerativeTraining
 from potstill.recipe.recipe import Budget, Controls, Export, Gates, Recipe
 from potstill.recipe.write import explanations
 from potstill.training.settings import Training
@@ -71,6 +73,11 @@ def _recipe() -> str:
         for kind in kinds:
             title = f"## {family}: {kind.__dataclass_fields__['kind'].default}"
             parts += [title, "", (kind.__doc__ or "").splitlines()[0], "", *_options(kind)]
+    parts += ["# Recipe of a student that writes", "", "`kind: generative` at its top says so.", ""]
+    written = {"(top)": GenerativeRecipe, "data": PromptOptions, "student": CausalCut, "training": GenerativeTraining}
+    written |= {f"teacher: {name}": made for name, made in TEACHERS.items()}
+    for name, made in written.items():
+        parts += [f"## written: {name}", "", *_options(made)]
     return "\n".join(parts)
 
 
