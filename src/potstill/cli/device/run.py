@@ -53,8 +53,8 @@ def main(args: argparse.Namespace) -> Result:
     if args.report_url or device.report_url:
         add_health_report(device)
         sent = send_reports(device, args.report_url)
-    found = {"version": release.version, "bundle_digest": release.digest, "predictions": predictions}
-    return Result({**found, "num_reports": sent}, "")
+    data = {"version": release.version, "bundle_digest": release.digest, "predictions": predictions}
+    return Result({**data, "num_reports": sent}, "")
 
 
 def _update(device: Device) -> None:
