@@ -61,7 +61,7 @@ class GenerativeTraining:
             dev, and gives the control a second learning rate.
         loss: compares with stored alternatives.
         stored: what is kept of the teacher's opinion of a token: `top_k` alternatives with the mass of the rest; as
-            many draws (`sampled`, unbiased, for forward KL alone); or its `hidden` state (exact, 800 bytes a token).
+            many draws (`sampled`, unbiased, for forward KL alone); or its `hidden` state (in fp16, 1 kB a token).
         top_k: alternatives, or draws, kept with each token.
         on_policy: share, of the rows that the teacher answered, whose answers the student writes itself in every step
             and the teacher scores (GKD); for a teacher at hand, and the signal `top_k`.
