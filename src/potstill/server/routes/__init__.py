@@ -14,6 +14,7 @@ from potstill.server.routes import (
     models,
     responses,
     stored_completions,
+    text_completions,
     uploads,
 )
 from potstill.server.web import routes as web
@@ -21,6 +22,7 @@ from potstill.server.web import routes as web
 ENDPOINTS = (
     *chat_completions.ENDPOINTS,
     *stored_completions.ENDPOINTS,
+    *text_completions.ENDPOINTS,
     *responses.ENDPOINTS,
     *files.ENDPOINTS,
     *uploads.ENDPOINTS,
