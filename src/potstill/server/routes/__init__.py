@@ -17,6 +17,7 @@ from potstill.server.routes import (
     models,
     responses,
     stored_completions,
+    text_completions,
     transcriptions,
     uploads,
 )
@@ -25,6 +26,7 @@ from potstill.server.web import routes as web
 ENDPOINTS = (
     *chat_completions.ENDPOINTS,
     *stored_completions.ENDPOINTS,
+    *text_completions.ENDPOINTS,
     *responses.ENDPOINTS,
     *files.ENDPOINTS,
     *uploads.ENDPOINTS,

@@ -27,6 +27,8 @@ from potstill.server.endpoint import Call, Endpoint, Policy
 from potstill.server.errors import ApiError
 from potstill.server.ids import SEQ_PER_S, new_id, next_seq
 from potstill.server.log import log_failure
+from potstill.server.writing import Writer
+from potstill.server.writing.leaving import unless_gone
 
 
 async def create(call: Call) -> Any:
@@ -36,7 +38,8 @@ async def create(call: Call) -> Any:
     answerer = await find_answerer(call.services, call.project, request.model)
     if request.stream:
         return await _streamed(call, request, answerer)
-    found = await answerer.complete(call.body)
+    work = answerer.complete(call.body)
+    found = await (unless_gone(call.request, work) if isinstance(answerer, Writer) else work)
     _keep_for_next_round(request, answerer)
     return await finish(call.services, call.key, request, call.body, found, answerer.name)
 
