@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> Result:
     """Predicts one text, or every row of a file."""
     if is_generative(args.bundle):
-        return predict_text(args.bundle, args.input, column=args.text, threads=args.threads)
+        live = sys.stdout.isatty() and not args.json
+        return predict_text(args.bundle, args.input, column=args.text, threads=args.threads, live=live)
     model = load(args.bundle, threads=args.threads)
     path = Path(args.input)
     if model.modality != "text":

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 
 import pytest
 
+from potstill.cli.generate import predict_text
 from potstill.cli.main import main
 from potstill.errors import ConfigurationError, GateError, IntegrityError
 from potstill.exporters.llama_cpp import Parity
@@ -131,7 +132,12 @@ def test_bundle_answers_and_is_checked(run, tmp_path, capsys):
     assert is_generative(run.bundle) and not is_generative(tmp_path)
     probe = open_bundle(run.bundle).manifest.probes[0]
     assert main(["predict", str(run.bundle), probe["messages"][0]["content"], "--json"]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["answer"]
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["answer"]
+    if found["engine"] == "llama.cpp":
+        assert found["cached_tokens"] == 0 < found["prompt_tokens"] and found["first_token_ms"] > 0
+        live = predict_text(str(run.bundle), probe["messages"][0]["content"], live=True)
+        assert capsys.readouterr().out.strip() == found["answer"] and not live.text.strip()
     copy = tmp_path / "bundle"
     shutil.copytree(run.bundle, copy)
     (copy / "config.json").write_bytes((copy / "config.json").read_bytes() + b" ")
