@@ -9,7 +9,7 @@ from typing import Any
 from potstill.files import canonical_json, write_atomic
 from potstill.server.compiling import Compiled, Row, compile_chats, num_leaks, read_rows
 from potstill.server.jobs.request import JobRequest
-from potstill.server.jobs.telling import Say, event
+from potstill.server.jobs.telling import SKIPPED_IMAGES, Say, event
 from potstill.server.training_files import Example, read_chat_lines
 
 
@@ -43,7 +43,7 @@ def _read(order: Mapping[str, Any], folder: Path, say: Say) -> tuple[Sequence[Ex
     training = read_chat_lines(Path(order["training"]).read_bytes())
     if training.skipped:
         report = [{"line": s.line, "image": s.index, "reason": s.reason} for s in training.skipped]
-        write_atomic(folder / "skipped-images.json", canonical_json(report))
+        write_atomic(folder / SKIPPED_IMAGES, canonical_json(report))
         shown = "; ".join(f"line {s.line}, image {s.index}: {s.reason}" for s in training.skipped[:10])
         event(say, "skipped", f"Skipped {len(report)} image(s): {shown}", level="warn")
     if not order["validation"]:
