@@ -97,7 +97,7 @@ def every_cut(power, tmp_path, name, act):
 
 def test_at_every_call_of_an_update(power, tmp_path):
     fleet = make_fleet(tmp_path)
-    rules = HealthRules(num_predictions=1)
+    rules = HealthRules(num_predictions=1, max_latency_factor=1e6)
     device = make_device(tmp_path, fleet)
     for number in (1, 2):
         # A third release is written over a full slot.
@@ -127,7 +127,7 @@ def test_at_every_call_of_going_back(power, tmp_path):
     device = make_device(tmp_path, fleet)
     release(fleet, tmp_path, 1)
     update(device)
-    release(fleet, tmp_path, 2, health=HealthRules(num_predictions=4))
+    release(fleet, tmp_path, 2, health=HealthRules(num_predictions=4, max_latency_factor=1e6))
     update(device)
     # One more prediction, and the window ends badly.
     save_figures(device, read_state(device).current.digest, Figures(num_predictions=3, num_errors=3))

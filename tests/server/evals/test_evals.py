@@ -5,6 +5,8 @@ from contextlib import contextmanager
 import openai
 import pytest
 
+from potstill.server.errors import ApiError
+from potstill.server.evals.sources import check_source
 from potstill.server.settings import TeacherSettings
 from tests.server.running import running
 from tests.server.strict import DOCUMENT, strict_client
@@ -134,6 +136,24 @@ def test_stored_completions_are_graded_as_they_are_and_asked_again(client):
     assert (stored.result_counts.passed, stored.result_counts.failed) == (2, 2)
     again = run(client, made, {"type": "completions", "source": source, "model": "big"})
     assert (again.result_counts.passed, again.result_counts.failed) == (2, 2)
+
+
+def test_stored_responses_are_graded_and_asked_again(client):
+    for number, row in enumerate(ROWS[:4]):
+        instructions = "Say the colour." if number < 3 else "Be brief."
+        client.responses.create(model="big", input=row["item"]["text"], instructions=instructions)
+    client.chat.completions.create(model="big", messages=[{"role": "user", "content": "red"}], store=True)
+    made = client.evals.create(data_source_config={"type": "logs"}, testing_criteria=[{**CHECK, "reference": "red"}])
+    source = {"type": "responses", "model": "big"}
+    stored = run(client, made, {"type": "responses", "source": source})
+    assert (stored.result_counts.passed, stored.result_counts.failed) == (2, 2)
+    told = {**source, "instructions_search": "the colour"}
+    again = run(client, made, {"type": "responses", "source": told, "model": "big"})
+    assert (again.result_counts.passed, again.result_counts.failed) == (2, 1)
+    one = run(client, made, {"type": "responses", "source": {**source, "limit": 1}})
+    assert one.result_counts.total == 1
+    with pytest.raises(ApiError, match="can't be chosen by 'tools'"):
+        check_source({"type": "responses", "source": {**source, "tools": ["f"]}})
 
 
 def test_a_file_is_a_source(client):

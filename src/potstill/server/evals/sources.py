@@ -17,10 +17,13 @@ from potstill.server.files import find_file
 from potstill.server.graders import GraderError, fill_messages
 from potstill.server.graders.template import look_up
 from potstill.server.matching import Filter, select_matching
+from potstill.server.responses.asking import MARK
 
 Json = dict[str, Any]
 TYPES = ("jsonl", "completions", "responses")
-SOURCES = ("file_content", "file_id", "stored_completions")
+SOURCES = ("file_content", "file_id", "stored_completions", "responses")
+STORED = SOURCES[2:]
+NO_FILTER = ("users", "tools", "reasoning_effort")
 MOST_ROWS = 100_000
 
 
@@ -52,9 +55,12 @@ def check_source(source: Any) -> None:
         raise invalid(
             f"'data_source.source.type' is '{inner_kind}'; served are {', '.join(SOURCES)}.", "data_source.source.type"
         )
-    if kind != "jsonl" and not source.get("model") and inner_kind != "stored_completions":
+    for name in NO_FILTER if inner_kind == "responses" else ():
+        if inner.get(name):
+            raise invalid(f"Stored responses can't be chosen by '{name}'.", f"data_source.source.{name}")
+    if kind != "jsonl" and not source.get("model") and inner_kind not in STORED:
         raise invalid(f"A run of type '{kind}' needs 'data_source.model'.", "data_source.model")
-    if kind != "jsonl" and source.get("model") and inner_kind != "stored_completions" and not _asks(source):
+    if kind != "jsonl" and source.get("model") and inner_kind not in STORED and not _asks(source):
         raise invalid("'data_source.input_messages' is missing: nothing would be asked.", "data_source.input_messages")
 
 
@@ -134,9 +140,13 @@ def _stored(connection: Connection, blobs: Blobs, project: str, inner: Json) -> 
         return []
     query, seq = found
     limit = min(int(inner.get("limit") or MOST_ROWS), MOST_ROWS)
-    rows = []
-    for row in connection.execute(query.order_by(seq).limit(limit)):
+    rows: list[SourceRow] = []
+    for row in connection.execute(query.order_by(seq)):
+        if len(rows) == limit:
+            break
         request, answer = request_of(row, blobs), json.loads(row.body)
+        if inner["type"] == "responses" and not _is_wanted(request, inner):
+            continue
         message = answer["choices"][0]["message"]
         messages: Sequence[Json] = request["messages"]
         text = str(message.get("content") or "")
@@ -144,3 +154,11 @@ def _stored(connection: Connection, blobs: Blobs, project: str, inner: Json) -> 
         sample = {**with_json(text), "output_tools": message.get("tool_calls") or [], "model": answer["model"]}
         rows.append(SourceRow(item={**item, "response_format": request.get("response_format")}, sample=sample))
     return rows
+
+
+def _is_wanted(request: Json, inner: Json) -> bool:
+    """Whether a stored request was one for a response, with what the source asks for."""
+    mark = request.get(MARK)
+    if mark is None or any(inner.get(name) not in (None, request.get(name)) for name in ("temperature", "top_p")):
+        return False
+    return str(inner.get("instructions_search") or "") in str(mark.get("instructions") or "")

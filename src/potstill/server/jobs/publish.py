@@ -30,17 +30,24 @@ def publish(database: Database, blobs: Blobs, row: Row[Any], said: dict[str, Any
     if said["kind"] == "failed":
         database.write_now(lambda connection: _fail(connection, row, said["error"]))
         return
-    content = said["csv"].encode()
-    blob = blobs.put(content)
-    name = f"{row.id}-results.csv"
-    file = new_file(row.project, filename=name, purpose="fine-tune-results", digest=blob, size=len(content))
-    database.write_now(lambda connection: _succeed(connection, row, said, file, str(folder / "run" / "bundle")))
+    results = [_file(blobs, row, "results.csv", said["csv"])]
+    if said.get("skipped"):
+        results.append(_file(blobs, row, "skipped-images.json", said["skipped"]))
+    database.write_now(lambda connection: _succeed(connection, row, said, results, str(folder / "run" / "bundle")))
 
 
 def model_name(row: Row[Any]) -> str:
     """`ft:BASE:ORGANISATION:SUFFIX:ID`; the same whenever the job is done again."""
     asked = json.loads(row.request)
     return f"ft:{asked['model']}:{row.project}:{asked['suffix'] or ''}:{digest(row.id.encode())[:8]}"
+
+
+def _file(blobs: Blobs, row: Row[Any], name: str, text: str) -> dict[str, Any]:
+    """A row for a file that a job leaves."""
+    content = text.encode()
+    place = blobs.put(content)
+    named = f"{row.id}-{name}"
+    return new_file(row.project, filename=named, purpose="fine-tune-results", digest=place, size=len(content))
 
 
 def _fail(connection: Connection, row: Row[Any], error: dict[str, Any]) -> None:
@@ -50,11 +57,13 @@ def _fail(connection: Connection, row: Row[Any], error: dict[str, Any]) -> None:
         add_event(connection, row.id, "failed", error["message"], level="error")
 
 
-def _succeed(connection: Connection, row: Row[Any], said: dict[str, Any], file: dict[str, Any], bundle: str) -> None:
+def _succeed(
+    connection: Connection, row: Row[Any], said: dict[str, Any], results: list[dict[str, Any]], bundle: str
+) -> None:
     name = model_name(row)
     outcome = {
         "model": name,
-        "result_files": [file["id"]],
+        "result_files": [file["id"] for file in results],
         "trained_tokens": said["trained_tokens"],
         "hyperparameters": said["hyperparameters"],
         "result": said["result"],
@@ -62,7 +71,8 @@ def _succeed(connection: Connection, row: Row[Any], said: dict[str, Any], file: 
     values = {"status": "succeeded", "outcome": json.dumps(outcome).encode(), "finished_at": now(), "lease_until": 0}
     if not change_job(connection, row.id, row.attempt, **values):
         return
-    add_file(connection, file)
+    for file in results:
+        add_file(connection, file)
     step = said["step"]
     checkpoint = f"{name}:ckpt-step-{step}"
     base = json.loads(row.request)["model"]

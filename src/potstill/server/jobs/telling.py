@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 Say = Callable[[dict[str, Any]], None]
+SKIPPED_IMAGES = "skipped-images.json"
+"""In a job's folder: pictures that are left out, with line, index and reason."""
 
 
 def event(say: Say, key: str, message: str, *, status: str = "", level: str = "info") -> None:

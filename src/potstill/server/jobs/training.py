@@ -18,7 +18,7 @@ from potstill.server.compiling import Compiled, Row, Task
 from potstill.server.jobs.bases import BASES
 from potstill.server.jobs.curve import Curve, results_csv
 from potstill.server.jobs.request import JobRequest, hyperparameters
-from potstill.server.jobs.telling import Say, event
+from potstill.server.jobs.telling import SKIPPED_IMAGES, Say, event
 from potstill.server.training_files.pictures import read_image
 from potstill.students import KINDS as STUDENTS
 from potstill.students import StudentBuilder
@@ -45,7 +45,8 @@ def train(request: JobRequest, compiled: Compiled, held_rows: Sequence[Row], fol
     curve = Curve(folder / "run", say)
     done = run(recipe, folder / "run", progress=Watched(curve), device="cpu", store=folder / "store")
     curve.finish()
-    _finish(say, compiled, recipe, curve, dict(done.result))
+    skipped = folder / SKIPPED_IMAGES
+    _finish(say, compiled, recipe, curve, dict(done.result), skipped.read_text("utf-8") if skipped.is_file() else None)
 
 
 def write_rows(path: Path, rows: Sequence[Row], task: Task) -> None:
@@ -110,7 +111,9 @@ def make_recipe(request: JobRequest, compiled: Compiled, folder: Path, *, has_te
     )
 
 
-def _finish(say: Say, compiled: Compiled, recipe: Recipe, curve: Curve, result: dict[str, Any]) -> None:
+def _finish(
+    say: Say, compiled: Compiled, recipe: Recipe, curve: Curve, result: dict[str, Any], skipped: str | None
+) -> None:
     epochs = recipe.training.num_epochs
     steps = curve.points[-1][0] if curve.points else 0
     accuracy = result["student"]["accuracy"]
@@ -129,6 +132,7 @@ def _finish(say: Say, compiled: Compiled, recipe: Recipe, curve: Curve, result: 
             "step": steps,
             "metrics": metrics,
             "csv": results_csv(curve.points),
+            "skipped": skipped,
             # Words of the inputs, as often as they were seen: a student has no tokens of its own that are billed.
             "trained_tokens": passes * sum(len(text.split()) for text in texts),
             "hyperparameters": {

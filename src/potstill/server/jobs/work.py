@@ -11,7 +11,7 @@ from potstill.server.compiling import Compiled, NotClosedError, Row, compile_cha
 from potstill.server.compiling.free_text import read_written
 from potstill.server.jobs.bases import AUTO, SMOLLM2, WRITES, kind_of_base
 from potstill.server.jobs.request import JobRequest
-from potstill.server.jobs.telling import Say, event
+from potstill.server.jobs.telling import SKIPPED_IMAGES, Say, event
 from potstill.server.training_files import Example, read_chat_lines
 
 
@@ -90,7 +90,7 @@ def _read(order: Mapping[str, Any], folder: Path, say: Say) -> tuple[Sequence[Ex
     training = read_chat_lines(Path(order["training"]).read_bytes())
     if training.skipped:
         report = [{"line": s.line, "image": s.index, "reason": s.reason} for s in training.skipped]
-        write_atomic(folder / "skipped-images.json", canonical_json(report))
+        write_atomic(folder / SKIPPED_IMAGES, canonical_json(report))
         shown = "; ".join(f"line {s.line}, image {s.index}: {s.reason}" for s in training.skipped[:10])
         event(say, "skipped", f"Skipped {len(report)} image(s): {shown}", level="warn")
     if not order["validation"]:
