@@ -10,6 +10,7 @@ from potstill.server.jobs.store import job_object
 
 SAID = {
     "kind": "done",
+    "model_kind": "classifier",
     "task": {},
     "step": 3,
     "metrics": {"step": 3},
