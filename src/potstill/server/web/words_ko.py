@@ -122,6 +122,8 @@ WORDS = {
     "student_potstill-static_text": "낱말 벡터의 평균. 빨리 학습합니다.",
     "student_potstill-linear": "선형 모델",
     "student_potstill-linear_text": "해시 n-그램과 층 하나.",
+    "student_potstill-smollm2": "작은 언어 모델",
+    "student_potstill-smollm2_text": "SmolLM2-135M의 여덟 층. 자유로운 글을 쓰며, 학습이 가장 오래 걸립니다.",
     "student_potstill-resnet": "그림을 보는 작은 신경망",
     "student_potstill-resnet_text": "작은 그림을 위한 잔차 신경망.",
     "fact_precision": "정밀도",

@@ -11,13 +11,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from potstill.errors import DataError
-from potstill.server.compiling import Compiled, compile_chats
+from potstill.server.compiling import Compiled, NotClosedError, compile_chats
+from potstill.server.compiling.free_text import read_written
 from potstill.server.compiling.task import Row
 from potstill.server.database.tables import files, job_events, jobs
 from potstill.server.datasets import Findings, questions_of, write_dataset
 from potstill.server.errors import ApiError, invalid
 from potstill.server.files import find_file
-from potstill.server.jobs.bases import AUTO
+from potstill.server.jobs.bases import AUTO, SMOLLM2
 from potstill.server.jobs.request import JobRequest
 from potstill.server.matching import Filter
 from potstill.server.routes import datasets, fine_tuning
@@ -26,7 +27,12 @@ from potstill.server.web.filtering import to_filter, typed_filter
 from potstill.server.web.views.distil import DataCheck, DistilPlan, StudentOffer, distil_page
 from potstill.server.web.visit import Visit, as_response, go_to, look, send
 
-BY_INPUT = {"text": ("potstill-cnn", "potstill-static", "potstill-linear"), "image": ("potstill-resnet",)}
+WRITTEN = "written"
+BY_INPUT = {
+    "text": ("potstill-cnn", "potstill-static", "potstill-linear"),
+    "image": ("potstill-resnet",),
+    WRITTEN: (SMOLLM2,),
+}
 NUM_SHOWN = 50
 NUM_FILES = 50
 MAX_SHORT = 300
@@ -104,7 +110,8 @@ async def _page(visit: Visit, plan: DistilPlan) -> str:
         return check, modality, len(content)
 
     check, modality, size = await run_in_threadpool(read)
-    bases = (AUTO, *BY_INPUT.get(modality, ()))
+    further = services.settings.base_paths() if modality in ("text", WRITTEN) else ()
+    bases = (AUTO, *BY_INPUT.get(modality, ()), *further)
 
     def offer(connection: Connection) -> DistilPlan:
         offers = [
@@ -116,7 +123,7 @@ async def _page(visit: Visit, plan: DistilPlan) -> str:
 
 
 def _check(found: Findings, content: bytes) -> tuple[DataCheck, str]:
-    """What the job will see in these lines, and what its student reads: text or image."""
+    """What the job will see in these lines, and what its student reads: text or image; or that it writes."""
     counted = DataCheck(
         num_rows=found.num_matched,
         num_kept=found.num_rows,
@@ -126,7 +133,12 @@ def _check(found: Findings, content: bytes) -> tuple[DataCheck, str]:
         num_conflicts=len(found.conflicts),
     )
     try:
-        compiled = compile_chats(read_chat_lines(content).examples)
+        examples = read_chat_lines(content).examples
+        try:
+            compiled = compile_chats(examples)
+        except NotClosedError:
+            rows, strange = read_written(examples)
+            return replace(counted, num_kept=len(rows), num_unusable=counted.num_unusable + len(strange)), WRITTEN
     except DataError as error:
         return replace(counted, problem=str(error)), ""
     answers = Counter(_said(row) for row in compiled.rows)

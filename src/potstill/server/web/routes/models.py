@@ -12,6 +12,8 @@ from starlette.responses import FileResponse, Response
 from potstill.errors import ConfigurationError, PotstillError
 from potstill.exporters.ort_web import ort_web_files
 from potstill.exporters.web import web_files
+from potstill.runtime.generating import GenerativeManifest, is_generative
+from potstill.runtime.generating.manifest import parse_generative
 from potstill.runtime.manifest import NAME as MANIFEST
 from potstill.runtime.manifest import Manifest, parse_manifest
 from potstill.server.database.tables import models
@@ -106,7 +108,7 @@ async def try_it(visit: Visit) -> Response:
 
 def _browser_files(folder: Path, title: str, language: str) -> dict[str, bytes]:
     manifest = _manifest(folder)
-    if manifest is None:
+    if not isinstance(manifest, Manifest):
         return {}
     bundle = {name: (folder / name).read_bytes() for name in (MANIFEST, *manifest.files)}
     return web_files(bundle, ort_web_files(), title=title, language=language)
@@ -137,11 +139,13 @@ def _read(row: Row[Any], folder: Path, asked: Playground) -> Model:
     downloads, facts = {}, {}
     if manifest:
         downloads = {name: int(entry["size_bytes"]) for name, entry in manifest.files.items()}
+        facts = dict(manifest.licenses)
+    if isinstance(manifest, Manifest):
         facts = {
             "precision": manifest.precision,
             "classes": ", ".join(f"{field.name} ({len(field.classes)})" for field in manifest.schema.fields),
+            **facts,
         }
-        facts |= dict(manifest.licenses)
     if (run / ARCHIVE).is_file():
         downloads = {ARCHIVE: (run / ARCHIVE).stat().st_size, **downloads}
     return Model(
@@ -153,15 +157,16 @@ def _read(row: Row[Any], folder: Path, asked: Playground) -> Model:
         facts=facts,
         downloads=downloads | ({MANIFEST: (folder / MANIFEST).stat().st_size} if manifest else {}),
         has_report=(run / REPORT).is_file(),
-        can_try=manifest is not None,
+        can_try=isinstance(manifest, Manifest),
         job=run.parent.name if run.parent.name.startswith("ftjob-") else "",
         playground=asked,
     )
 
 
-def _manifest(folder: Path) -> Manifest | None:
+def _manifest(folder: Path) -> Manifest | GenerativeManifest | None:
     try:
-        return parse_manifest((folder / MANIFEST).read_bytes())
+        content = (folder / MANIFEST).read_bytes()
+        return parse_generative(content) if is_generative(folder) else parse_manifest(content)
     except (OSError, PotstillError):
         return None
 
