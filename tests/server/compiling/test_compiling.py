@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from potstill.errors import DataError
 from potstill.server.compiling import NotClosedError, Task, compile_chats, num_leaks, read_rows
+from potstill.server.compiling.free_text import read_written
 from potstill.server.training_files import Example
 
 SYSTEM = {"role": "system", "content": "Classify."}
@@ -134,3 +136,13 @@ def test_duplicates_conflicts_and_leaks_are_counted():
     assert found.num_duplicates == 1 and found.conflicts == ((1, 32),)
     held, strange = read_rows(found.task, [again[0], example(2, "new", "zebra", SYSTEM)])
     assert num_leaks(found.rows, held) == 1 and strange == (2,)
+
+
+def test_free_text_becomes_rows_once_each_and_calls_of_tools_are_left_out():
+    rows = [example(1, "one", "Dear one"), example(2, "one", "Dear one"), example(3, "two", "Dear two")]
+    call = {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function"}]}
+    rows.append(replace(rows[0], line=4, answer=call))
+    found, strange = read_written(rows)
+    assert [(row.line, row.answer) for row in found] == [(1, "Dear one"), (3, "Dear two")] and strange == (4,)
+    with pytest.raises(DataError, match="learns from chats of text"):
+        read_written(rows[3:])

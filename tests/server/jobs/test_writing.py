@@ -67,6 +67,7 @@ def test_the_wizard_offers_a_student_that_writes(server):
     assert 'value="potstill-smollm2"' in page and 'value="tiny-lm"' in page and 'value="potstill-cnn"' not in page
 
 
+@pytest.mark.slow
 def test_free_text_makes_a_student_that_writes(server):
     client = server.client()
     job = client.fine_tuning.jobs.create(
