@@ -123,7 +123,7 @@ def test_a_batch_goes_on_when_the_server_starts_again(tmp_path, teacher, monkeyp
                 break
             time.sleep(0.02)
     asked = len(teacher.bodies)
-    with running(tmp_path / "data", teachers=teachers, teacher_timeout_s=1.0) as server, server.client() as client:
+    with running(tmp_path / "data", teachers=teachers, teacher_timeout_s=5.0) as server, server.client() as client:
         assert client.batches.retrieve(made.id).request_counts.completed == 20
         client.batches.cancel(made.id)
         found = wait(client, made)
