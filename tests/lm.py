@@ -6,6 +6,8 @@ from collections import Counter
 import pytest
 import torch
 
+from potstill.types import Silent
+
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -103,3 +105,15 @@ def tiny_model(
 
 def pieces_of(tokenizer):
     return json.loads(tokenizer.backend_tokenizer.to_str())["model"]["vocab"]
+
+
+class Interrupting(Silent):
+    """Progress that ends the run at one of its steps, as Ctrl-C does."""
+
+    def __init__(self, step):
+        self.left = step
+
+    def advance(self, count=1):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt

@@ -53,3 +53,9 @@ def wav_of(samples, rate=RATE, channels=1):
         file.setframerate(rate)
         file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
     return buffer.getvalue()
+
+
+def pcm_24k(samples):
+    """Samples at `RATE` as a client of the realtime API sends them: 16 bits at 24 kHz."""
+    times = np.arange(len(samples) * 24_000 // RATE) * RATE / 24_000
+    return (np.interp(times, np.arange(len(samples)), samples) * 32767).astype("<i2").tobytes()

@@ -9,7 +9,7 @@ from potstill.training.causal_lm_task import CausalLmTask
 from potstill.training.chat_rows import ChatRow
 from potstill.training.loop import Plan, train
 from potstill.types import Silent
-from tests.lm import tiny_model, tiny_tokenizer
+from tests.lm import Interrupting, tiny_model, tiny_tokenizer
 
 
 @pytest.fixture
@@ -101,17 +101,14 @@ def test_a_killed_training_goes_on_to_the_same_weights(model, tmp_path, num_froz
     train(CausalLmTask(model, ROWS, dev=ROWS, num_frozen=num_frozen), plan, folder=tmp_path / "a", progress=Silent())
     whole = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
-    class Stop(Silent):
-        count = 0
-
-        def advance(self, count=1):
-            self.count += 1
-            if self.count == 4:
-                raise KeyboardInterrupt
-
     model.load_state_dict(start)
     with pytest.raises(KeyboardInterrupt):
-        train(CausalLmTask(model, ROWS, dev=ROWS, num_frozen=num_frozen), plan, folder=tmp_path / "b", progress=Stop())
+        train(
+            CausalLmTask(model, ROWS, dev=ROWS, num_frozen=num_frozen),
+            plan,
+            folder=tmp_path / "b",
+            progress=Interrupting(4),
+        )
     model.load_state_dict(start)
     state = train(
         CausalLmTask(model, ROWS, dev=ROWS, num_frozen=num_frozen), plan, folder=tmp_path / "b", progress=Silent()

@@ -9,7 +9,7 @@ from potstill.training.chat_rows import ChatRow
 from potstill.training.loop import Plan, train
 from potstill.training.on_policy import OnPolicy
 from potstill.types import Silent
-from tests.lm import tiny_model, tiny_tokenizer
+from tests.lm import Interrupting, tiny_model, tiny_tokenizer
 
 END = 2
 
@@ -99,18 +99,10 @@ def test_a_killed_training_writes_the_same_answers_again(teacher, student, tmp_p
         student.load_state_dict(start)
         return CausalLmTask(student, ROWS, dev=ROWS[2:], on_policy=on_policy(teacher, share=0.7))
 
-    class Stop(Silent):
-        count = 0
-
-        def advance(self, count=1):
-            self.count += 1
-            if self.count == 4:
-                raise KeyboardInterrupt
-
     train(task(), plan, folder=tmp_path / "a", progress=Silent())
     whole = {name: tensor.clone() for name, tensor in student.state_dict().items()}
     with pytest.raises(KeyboardInterrupt):
-        train(task(), plan, folder=tmp_path / "b", progress=Stop())
+        train(task(), plan, folder=tmp_path / "b", progress=Interrupting(4))
     train(task(), plan, folder=tmp_path / "b", progress=Silent())
     for name, tensor in student.state_dict().items():
         assert torch.equal(tensor, whole[name]), name

@@ -280,16 +280,35 @@ def check(kind: str, precision: str, measured: Measured, *, allow_slower: bool) 
         missed.append(f"accuracy changes by {change:.4f}, at most {-LARGEST_ACCURACY_LOSS} is allowed")
     if measured.kl > LARGEST_KL:
         missed.append(f"its probabilities are {measured.kl:.4f} nats away, at most {LARGEST_KL} is allowed")
+    refuse_loss(f"{kind} in {precision}", measured, missed, "--precision fp32")
+    if precision == "int8" and not allow_slower:
+        refuse_slower(f"{kind} in int8", "fp32", measured, "--precision fp32")
+
+
+def refuse_loss(what: str, measured: Measured, missed: Sequence[str], remedy: str) -> None:
+    """Ends an export that misses limits.
+
+    Raises:
+        GateError: it misses at least one.
+    """
     if missed:
         raise GateError(
-            f"{kind} in {precision} loses too much on {measured.num_rows} held-out rows: {'; '.join(missed)}. Nothing "
-            "was written. Export with --precision fp32."
+            f"{what} loses too much on {measured.num_rows} held-out rows: {'; '.join(missed)}. Nothing was written. "
+            f"Export with {remedy}."
         )
-    own, plain = measured.cpu_ms or 0.0, measured.fp32_cpu_ms or 0.0
-    if precision == "int8" and not allow_slower and own > NOISE * plain:
+
+
+def refuse_slower(what: str, plain: str, measured: Measured, remedy: str) -> None:
+    """Ends an export whose rounding costs time.
+
+    Raises:
+        GateError: it is slower than the plain form by more than noise.
+    """
+    own_ms, plain_ms = measured.cpu_ms or 0.0, measured.fp32_cpu_ms or 0.0
+    if own_ms > NOISE * plain_ms:
         raise GateError(
-            f"{kind} in int8 takes {own:.3f} ms, fp32 {plain:.3f} ms in the same process: slower. Nothing was written. "
-            "Export with --precision fp32, or say --allow-slower if size is all that counts."
+            f"{what} takes {own_ms:.3f} ms, {plain} {plain_ms:.3f} ms in the same process: slower. Nothing was "
+            f"written. Export with {remedy}, or say --allow-slower if size is all that counts."
         )
 
 

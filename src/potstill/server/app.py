@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager
 from starlette.requests import Request
 from starlette.routing import Route, Router, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket
 
-from potstill.server.endpoint import Endpoint, Resource, error_response
+from potstill.server.endpoint import Endpoint, Resource, refuse
 from potstill.server.errors import ApiError
 from potstill.server.expiry import expiring
 from potstill.server.guard import Guard
@@ -26,7 +25,7 @@ def make_app(services: Services, endpoints: Sequence[Endpoint] = ENDPOINTS) -> A
     async def unknown(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             error = ApiError(404, f"Unknown request URL: {scope['path'][:200]}.", code="unknown_url")
-            await WebSocket(scope, receive, send).send_denial_response(error_response(error))
+            await refuse(error, scope, receive, send)
             return
         request = Request(scope, receive, send)
         try:
@@ -37,7 +36,7 @@ def make_app(services: Services, endpoints: Sequence[Endpoint] = ENDPOINTS) -> A
             )
         except ApiError as refusal:
             error = refusal
-        await error_response(error)(scope, receive, send)
+        await refuse(error, scope, receive, send)
 
     by_path: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:

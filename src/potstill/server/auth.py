@@ -107,7 +107,7 @@ class Keyring:
             ApiError: 401; the message doesn't repeat the secret.
         """
         # A stranger's text is hashed before it is compared, so the time taken tells nothing about valid keys.
-        key = self._keys.get(hash_of(secret))
+        key = self._keys.get(hash_of(secret)) if is_well_formed(secret) else None
         if key is None or (key.expires_at is not None and key.expires_at <= now()):
             raise unauthorized("Incorrect API key provided: it is unknown, revoked or expired.")
         return key

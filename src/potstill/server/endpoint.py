@@ -12,6 +12,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from potstill.errors import PotstillError
 from potstill.server.auth import Key
@@ -153,6 +154,15 @@ class Resource:
 def json_response(value: Any, status: int = 200) -> Response:
     """A JSON value as an answer."""
     return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+async def refuse(error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers a request, or a WebSocket that isn't open yet, with an error."""
+    response = error_response(error)
+    if scope["type"] == "websocket":
+        await WebSocket(scope, receive, send).send_denial_response(response)
+    else:
+        await response(scope, receive, send)
 
 
 def error_response(error: ApiError) -> Response:

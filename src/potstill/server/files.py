@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, exists, select
 from potstill.server.database.tables import batches, completions, files, upload_parts
 from potstill.server.errors import not_found
 from potstill.server.ids import new_id, next_seq, now
+from potstill.server.owned import find_owned
 
 if TYPE_CHECKING:
     from potstill.server.services import Services
@@ -47,8 +48,8 @@ def find_file(connection: Connection, project: str, id: str, param: str | None =
     Raises:
         ApiError: 404: unknown, expired, or another project's.
     """
-    row = connection.execute(select(files).where(files.c.project == project, files.c.id == id)).first()
-    if row is None or (row.expires_at is not None and row.expires_at <= now()):
+    row = find_owned(connection, files, "File object", project, id, param)
+    if row.expires_at is not None and row.expires_at <= now():
         raise not_found("File object", id, param)
     return row
 

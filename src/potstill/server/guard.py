@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket
 
-from potstill.server.endpoint import error_response
+from potstill.server.endpoint import refuse
 from potstill.server.errors import ApiError, forbidden
 
 
@@ -34,11 +33,7 @@ class Guard:
             try:
                 self._check(headers.getlist("host"), headers.get("origin"))
             except ApiError as error:
-                refusal = error_response(error)
-                if scope["type"] == "websocket":
-                    await WebSocket(scope, receive, send).send_denial_response(refusal)
-                else:
-                    await refusal(scope, receive, send)
+                await refuse(error, scope, receive, send)
                 return
         await self.app(scope, receive, send)
 

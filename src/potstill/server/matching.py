@@ -58,10 +58,11 @@ def select_matching(
     connection: Connection, project: str, wanted: Filter, *columns: ColumnElement[Any]
 ) -> tuple[Select[Any], ColumnElement[int]] | None:
     """A query for what matches, and the column to page by; None where a value occurs nowhere."""
-    if not _values_occur(connection, project, wanted):
+    shape, values = _shape(connection, wanted), _values(project, wanted, connection.dialect.name)
+    if not _values_occur(connection, shape, values):
         return None
-    query, seq = _matching(_shape(connection, wanted), columns)
-    return query.params(_values(project, wanted, connection.dialect.name)), seq
+    query, seq = _matching(shape, columns)
+    return query.params(values), seq
 
 
 def find_page(
@@ -85,19 +86,17 @@ def find_page(
         ascending: oldest first.
         limit: most rows.
     """
-    if not _values_occur(connection, project, wanted):
+    shape, values = _shape(connection, wanted), _values(project, wanted, connection.dialect.name)
+    if not _values_occur(connection, shape, values):
         return []
-    query = _page(_shape(connection, wanted), columns, ascending, after is not None)
-    values = {**_values(project, wanted, connection.dialect.name), "page_after": after, "page_limit": limit}
-    return list(connection.execute(query, values).all())
+    query = _page(shape, columns, ascending, after is not None)
+    return list(connection.execute(query, {**values, "page_after": after, "page_limit": limit}).all())
 
 
-def _values_occur(connection: Connection, project: str, wanted: Filter) -> bool:
+def _values_occur(connection: Connection, shape: Shape, values: Mapping[str, Any]) -> bool:
     """Looks each value up, so that a rare one isn't searched among all rows of a common one."""
-    shape = _shape(connection, wanted)
     if shape[0] == 0 and not shape[1]:
         return True
-    values = _values(project, wanted, connection.dialect.name)
     return bool(connection.scalar(_occurrence(shape[0], shape[1]), values))
 
 

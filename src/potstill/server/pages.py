@@ -8,7 +8,7 @@ from typing import Any, final
 
 from sqlalchemy import ColumnElement, Select
 
-from potstill.server.errors import invalid
+from potstill.server.errors import invalid, not_found
 
 MAX_PAIRS, MAX_KEY, MAX_VALUE = 16, 64, 512
 
@@ -33,6 +33,20 @@ class PageRequest:
         if after_seq is not None:
             query = query.where(seq > after_seq if self.ascending else seq < after_seq)
         return query.order_by(seq if self.ascending else seq.desc()).limit(self.limit + 1)
+
+    def of_list(self, rows: Sequence[Mapping[str, Any]], what: str) -> dict[str, Any]:
+        """The page of a list that is whole in memory, its oldest row first.
+
+        Raises:
+            ApiError: 404: no row is named as the one before the page.
+        """
+        found = list(rows) if self.ascending else list(reversed(rows))
+        if self.after:
+            places = [place for place, row in enumerate(found) if row["id"] == self.after]
+            if not places:
+                raise not_found(what, self.after, "after")
+            found = found[places[0] + 1 :]
+        return self.page(found)
 
     def page(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The body of the answer; every row has an `id`."""

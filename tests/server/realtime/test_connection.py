@@ -4,7 +4,6 @@ import base64
 import json
 import time
 
-import numpy as np
 import openai
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -15,7 +14,7 @@ from potstill.runtime.model import load
 from potstill.server.realtime.connection import MAX_EVENT_BYTES, MOST_SESSIONS
 from potstill.server.realtime.voices import Voices
 from potstill.server.settings import Settings, VoiceSettings, read_voices
-from tests.media import RATE, beeps, wav_of
+from tests.media import RATE, beeps, pcm_24k, wav_of
 
 
 def address(server, query="?model=beeps"):
@@ -37,11 +36,6 @@ def connected(server):
             time.sleep(0.05)
 
 
-def pcm(samples):
-    at_24k = np.interp(np.arange(len(samples) * 3) / 3, np.arange(len(samples)), samples)
-    return base64.b64encode((at_24k * 32767).astype("<i2").tobytes()).decode()
-
-
 def test_the_official_client_hears_what_was_said(hearing_server, sound_bundle):
     word, _, _ = beeps(3)[1]
     with hearing_server.client().realtime.connect(model="beeps") as connection:
@@ -49,7 +43,7 @@ def test_the_official_client_hears_what_was_said(hearing_server, sound_bundle):
         wish = {"type": "realtime", "audio": {"input": {"turn_detection": None, "transcription": {"model": "beeps"}}}}
         connection.session.update(session=wish)
         assert connection.recv().session.audio.input.transcription.model == "beeps"
-        connection.input_audio_buffer.append(audio=pcm(word))
+        connection.input_audio_buffer.append(audio=base64.b64encode(pcm_24k(word)).decode())
         connection.input_audio_buffer.commit()
         connection.response.create()
         found = {}

@@ -12,7 +12,7 @@ from potstill.runtime.model import load
 from potstill.server.realtime.session import Session
 from potstill.server.realtime.sounds import A_LAW, MU_LAW, Resampler, decode_samples
 from potstill.server.realtime.talk import Talk
-from tests.media import RATE, beeps
+from tests.media import RATE, beeps, pcm_24k
 from tests.server.strict import DOCUMENT, document
 
 QUIET = np.zeros(RATE, np.float32)
@@ -84,8 +84,7 @@ class Talking:
 
 def as_audio(samples, kind):
     if kind == "audio/pcm":
-        at_24k = np.interp(np.arange(len(samples) * 3) / 3, np.arange(len(samples)), samples)
-        return (at_24k * 32767).astype("<i2").tobytes()
+        return pcm_24k(samples)
     table = MU_LAW if kind == "audio/pcmu" else A_LAW
     return np.abs(table[None] - samples[:, None]).argmin(1).astype(np.uint8).tobytes()
 

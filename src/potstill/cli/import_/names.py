@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 from pathlib import Path
 
 from potstill.cli.import_.api import add_server, server_of
+from potstill.cli.import_.reading import parse_json, read_text
 from potstill.cli.output import Result
 from potstill.errors import DataError
 
@@ -31,16 +31,9 @@ def read_names(path: Path) -> dict[str, str]:
     Raises:
         DataError: of another form.
     """
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} can't be read as UTF-8 text: {error}") from error
+    text = read_text(path)
     if text.lstrip().startswith("{"):
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path} is no JSON: {error}") from error
-        rows = list(found.items())
+        rows = list(parse_json(text, path).items())
     else:
         rows = [tuple(cell.strip() for cell in row) for row in csv.reader(text.splitlines()) if row]
     for number, row in enumerate(rows, 1):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.cli.import_.api import Api, add_server, server_of
+from potstill.cli.import_.reading import parse_json, read_text
 from potstill.cli.output import Result
 from potstill.errors import DataError, MissingExtraError
 
@@ -50,15 +51,9 @@ def _run(server: Api, id: str, source: Json, model: str) -> str:
 
 
 def _read(path: Path) -> Any:
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} can't be read as UTF-8 text: {error}") from error
+    text = read_text(path)
     if path.suffix == ".json":
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path} is no JSON: {error}") from error
+        return parse_json(text, path)
     try:
         import yaml
     except ImportError as error:

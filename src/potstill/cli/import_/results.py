@@ -7,8 +7,8 @@ import hashlib
 from pathlib import Path
 
 from potstill.cli.import_.api import add_server, server_of
+from potstill.cli.import_.reading import read_text
 from potstill.cli.output import Result
-from potstill.errors import DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,10 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> Result:
     """Makes a finished job with the file's curve."""
-    try:
-        text = args.file.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{args.file} can't be read as UTF-8 text: {error}") from error
+    text = read_text(args.file)
     named = hashlib.sha256(f"{args.base}\n{args.model}\n{text}".encode()).hexdigest()[:24]
     job = {"id": args.job or f"ftjob-{named}", "model": args.base, "fine_tuned_model": args.model}
     value = {"job": {**job, "status": "succeeded"}, "results_csv": text}

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from potstill.errors import GateError, MissingExtraError
+from potstill.errors import MissingExtraError
 from potstill.evaluation.generation import matches
 from potstill.exporters.gguf import Quantization, export_gguf
 from potstill.exporters.llama_cpp import LlamaCpp, Parity, check_gguf
 from potstill.files import canonical_json
-from potstill.recipe.exporting import FACTS, NOISE, device_table, replace_folder
+from potstill.recipe.exporting import FACTS, device_table, refuse_loss, refuse_slower, replace_folder
 from potstill.recipe.exporting import Measured as Figures
 from potstill.recipe.precision import LARGEST_ACCURACY_LOSS
 from potstill.recipe.run import BUNDLE, REPORT, RESULT
@@ -186,14 +186,6 @@ def check_writer(rounding: str, parity: Parity, measured: Figures, *, allow_slow
         missed.append(f"of the five most probable next tokens {parity.top_5:.2f} are the student's, not {LEAST_TOP_5}")
     if change < -LARGEST_ACCURACY_LOSS:
         missed.append(f"its exact match changes by {change:.4f}, at most {-LARGEST_ACCURACY_LOSS} is allowed")
-    if missed:
-        raise GateError(
-            f"gguf in {rounding} loses too much on {measured.num_rows} held-out rows: {'; '.join(missed)}. Nothing was "
-            "written. Export with --rounding q8_0 or f16."
-        )
-    own, plain = measured.cpu_ms or 0.0, measured.fp32_cpu_ms or 0.0
-    if rounding != "f32" and not allow_slower and own > NOISE * plain:
-        raise GateError(
-            f"gguf in {rounding} takes {own:.3f} ms, f32 {plain:.3f} ms in the same process: slower. Nothing was "
-            "written. Export with --rounding f32, or say --allow-slower if size is all that counts."
-        )
+    refuse_loss(f"gguf in {rounding}", measured, missed, "--rounding q8_0 or f16")
+    if rounding != "f32" and not allow_slower:
+        refuse_slower(f"gguf in {rounding}", "f32", measured, "--rounding f32")

@@ -122,20 +122,7 @@ def _work(
     found = _judge(recipe, out, data, taught, store, progress)
     line = written_line(found)
     progress.stage("report")
-    probed = data.dev[:NUM_PROBES]
-    texts = write_texts(taught.student.model, taught.cut.chat, probed, recipe.teacher.max_new_tokens)
-    bundle_digest, gguf = ship_writer(
-        out / BUNDLE,
-        taught.student.model,
-        taught.cut.chat,
-        list(zip(probed, texts, strict=True)),
-        max_new_tokens=recipe.teacher.max_new_tokens,
-        answers=data.closed_answers,
-        licenses={"bundle": recipe.license} if recipe.license else {},
-        evaluation=line,
-        gguf=recipe.gguf,
-        progress=progress,
-    )
+    bundle_digest, gguf = _ship(recipe, out, data, taught, line, progress)
     content = make_written_content(
         recipe,
         data,
@@ -166,6 +153,26 @@ def _work(
     }
     write_atomic(out / RESULT, canonical_json(result))
     return result
+
+
+def _ship(
+    recipe: GenerativeRecipe, out: Path, data: PromptData, taught: Taught, line: Mapping[str, Any], progress: Progress
+) -> tuple[str, dict[str, Any] | None]:
+    """The bundle with what it must answer; its digest, and what is known of the file for llama.cpp."""
+    probed = data.dev[:NUM_PROBES]
+    texts = write_texts(taught.student.model, taught.cut.chat, probed, recipe.teacher.max_new_tokens)
+    return ship_writer(
+        out / BUNDLE,
+        taught.student.model,
+        taught.cut.chat,
+        list(zip(probed, texts, strict=True)),
+        max_new_tokens=recipe.teacher.max_new_tokens,
+        answers=data.closed_answers,
+        licenses={"bundle": recipe.license} if recipe.license else {},
+        evaluation=line,
+        gguf=recipe.gguf,
+        progress=progress,
+    )
 
 
 def _settled_precision(out: Path, recipe: GenerativeRecipe, device: str) -> str:

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 
 from potstill.server.answerers import Json
 from potstill.server.database.tables import batch_lines, batches
-from potstill.server.errors import not_found
 from potstill.server.ids import now
+from potstill.server.owned import find_owned
 
 OPEN = ("validating", "in_progress", "finalizing", "cancelling")
 SHOWN = ("errors", "output_file_id", "error_file_id", "usage", "model")
@@ -23,10 +23,7 @@ def find_batch(connection: Connection, project: str, id: str, param: str | None 
     Raises:
         ApiError: 404: unknown, or another project's.
     """
-    row = connection.execute(select(batches).where(batches.c.project == project, batches.c.id == id)).first()
-    if row is None:
-        raise not_found("batch", id, param)
-    return row
+    return find_owned(connection, batches, "batch", project, id, param)
 
 
 def move(connection: Connection, id: str, states: Sequence[str], status: str, **outcome: Any) -> Row[Any] | None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, select
 
 from potstill.server.database.tables import eval_items, eval_runs, evals
 from potstill.server.errors import not_found
+from potstill.server.owned import find_owned
 
 Json = dict[str, Any]
 USAGE = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens")
@@ -22,10 +23,7 @@ def find_eval(connection: Connection, project: str, id: str, param: str | None =
     Raises:
         ApiError: 404: unknown, or another project's.
     """
-    row = connection.execute(select(evals).where(evals.c.project == project, evals.c.id == id)).first()
-    if row is None:
-        raise not_found("eval", id, param)
-    return row
+    return find_owned(connection, evals, "eval", project, id, param)
 
 
 def find_run(connection: Connection, project: str, eval_id: str, id: str, param: str | None = "id") -> Row[Any]:

@@ -51,6 +51,13 @@ class Curve:
                 said += f", validation loss={score:.2f}"
             self._say({"kind": "event", "key": f"step {step}", "message": said, "data": data})
 
+    def metrics(self) -> dict[str, Any]:
+        """The last point, as a checkpoint shows it."""
+        if not self.points:
+            return {"step": 0}
+        step, loss, score = self.points[-1]
+        return {"step": step, "train_loss": loss} | ({} if score is None else {"valid_loss": score})
+
     def _read(self) -> list[Point]:
         """The curve in the newest checkpoint of the student."""
         states = sorted(self._folder.glob("stages/student-*/step-*/state.json"), key=lambda path: path.parent.name)

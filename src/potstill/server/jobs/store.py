@@ -12,6 +12,7 @@ from potstill.server.database.tables import files, job_checkpoints, job_events, 
 from potstill.server.errors import not_found
 from potstill.server.ids import new_id, next_seq, now
 from potstill.server.jobs.request import JobRequest, hyperparameters
+from potstill.server.owned import find_owned
 
 ENDED = ("succeeded", "failed", "cancelled")
 WAITING = ("validating_files", "queued")
@@ -24,10 +25,7 @@ def find_job(connection: Connection, project: str, id: str, param: str | None = 
     Raises:
         ApiError: 404: unknown, or another project's.
     """
-    row = connection.execute(select(jobs).where(jobs.c.project == project, jobs.c.id == id)).first()
-    if row is None:
-        raise not_found("fine-tuning job", id, param)
-    return row
+    return find_owned(connection, jobs, "fine-tuning job", project, id, param)
 
 
 def claim(connection: Connection) -> Row[Any] | None:

@@ -115,15 +115,10 @@ def _finish(
     say: Say, compiled: Compiled, recipe: Recipe, curve: Curve, result: dict[str, Any], skipped: str | None
 ) -> None:
     epochs = recipe.training.num_epochs
-    steps = curve.points[-1][0] if curve.points else 0
-    accuracy = result["student"]["accuracy"]
+    metrics = {**curve.metrics(), "full_valid_mean_token_accuracy": result["student"]["accuracy"]}
+    steps = metrics["step"]
     texts = [row.input for row in compiled.rows if isinstance(row.input, str)]
     passes = max(1, round(steps * recipe.training.batch_size / max(1, len(compiled.rows))))
-    metrics = {"step": steps, "full_valid_mean_token_accuracy": accuracy}
-    if curve.points:
-        metrics |= {"train_loss": curve.points[-1][1]}
-        if curve.points[-1][2] is not None:
-            metrics |= {"valid_loss": curve.points[-1][2]}
     say(
         {
             "kind": "done",

@@ -136,13 +136,9 @@ def _finish(
     result: dict[str, Any],
     base_gguf: str,
 ) -> None:
-    steps = curve.points[-1][0] if curve.points else 0
+    metrics = curve.metrics()
+    steps = metrics["step"]
     passes = max(1, round(steps * recipe.training.batch_size / len(rows)))
-    metrics: dict[str, Any] = {"step": steps}
-    if curve.points:
-        metrics |= {"train_loss": curve.points[-1][1]}
-        if curve.points[-1][2] is not None:
-            metrics |= {"valid_loss": curve.points[-1][2]}
     if result["student"]["perplexity"]:
         metrics |= {"full_valid_loss": math.log(result["student"]["perplexity"])}
     say(

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from potstill.runtime.listening import SileroVoice
 from potstill.server.answerers import Json
 from potstill.server.auth import Key
-from potstill.server.endpoint import error_response
+from potstill.server.endpoint import refuse
 from potstill.server.errors import ApiError, invalid, not_found
 from potstill.server.ids import new_id, now
 from potstill.server.log import log, log_failure
@@ -44,7 +44,7 @@ class Realtime:
             key = self._key(socket)
             talk = await self._open(socket)
         except ApiError as error:
-            await socket.send_denial_response(error_response(error))
+            await refuse(error, scope, receive, send)
             return
         self.num_open += 1
         log("realtime began", project=key.project)

@@ -114,7 +114,7 @@ class Talk:
 
     def _said(self, heard: Utterance, id: str, *, wants_response: bool) -> list[Json]:
         """An utterance becomes an item, is written down where that was asked for, and answered."""
-        before = next(reversed(self._items), None)
+        before = self._last
         text = said_text(heard.prediction)
         item = telling.user_item(id, text if self._session.transcribes else None)
         self._keep(item, heard.prediction)
@@ -133,7 +133,7 @@ class Talk:
         if not all(isinstance(part, dict) for part in item["content"]):
             raise invalid("'content' is a list of objects.", "item.content", "invalid_value")
         audio = [part["audio"] for part in item["content"] if part.get("audio")]
-        before = next(reversed(self._items), None)
+        before = self._last
         kept: Json = {**item, "id": str(item.get("id") or new_id("item_")), "object": "realtime.item"}
         kept["status"] = "completed"
         # Events hold no sound; whoever sent it has it.
@@ -167,11 +167,15 @@ class Talk:
         heard = next((id for id in reversed(self._items) if id in self._predictions), None)
         if heard is None:
             raise invalid("This student answers what it hears, and it has heard nothing yet.", code="nothing_heard")
-        prediction, before = self._predictions[heard], next(reversed(self._items))
-        id = new_id("item_")
-        events, item = telling.response(id, before, said_text(prediction), prediction)
+        prediction, id = self._predictions[heard], new_id("item_")
+        events, item = telling.response(id, self._last, said_text(prediction), prediction)
         self._keep(item, None)
         return events
+
+    @property
+    def _last(self) -> str | None:
+        """The newest item."""
+        return next(reversed(self._items), None)
 
     def _keep(self, item: Json, prediction: Prediction | None) -> None:
         self._items[item["id"]] = item

@@ -66,7 +66,12 @@ def transcription(item: str, text: str, seconds: float, logprobs: list[Json] | N
     ]
 
 
-def response(id: str, before: str, text: str, prediction: Prediction) -> tuple[list[Json], Json]:
+def worth_of(prediction: Prediction) -> Json:
+    """What an answer is worth, for the extension field `potstill`."""
+    return {"probability": prediction.probability, "in_scope": prediction.in_scope}
+
+
+def response(id: str, before: str | None, text: str, prediction: Prediction) -> tuple[list[Json], Json]:
     """The events of a response that is one text, and its item.
 
     The field `potstill` of the last event, an addition of ours, says what the answer is worth.
@@ -78,7 +83,6 @@ def response(id: str, before: str, text: str, prediction: Prediction) -> tuple[l
     shown: Json = {"id": response_id, "object": "realtime.response", "output_modalities": ["text"], "metadata": None}
     ours = {"response_id": response_id, "output_index": 0}
     place = {**ours, "item_id": id, "content_index": 0}
-    worth = {"probability": prediction.probability, "in_scope": prediction.in_scope}
     begins = {**shown, "status": "in_progress", "output": []}
     ends = {**shown, "status": "completed", "output": [item], "usage": NO_USAGE}
     events = [
@@ -91,6 +95,6 @@ def response(id: str, before: str, text: str, prediction: Prediction) -> tuple[l
         event("response.content_part.done", **place, part={"type": "text", "text": text}),
         event("conversation.item.done", previous_item_id=before, item=item),
         event("response.output_item.done", **ours, item=item),
-        event("response.done", response={**ends, "potstill": worth}),
+        event("response.done", response={**ends, "potstill": worth_of(prediction)}),
     ]
     return events, item

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
-import msgspec
 from starlette.responses import StreamingResponse
 
 from potstill.server.accumulate import Accumulated
@@ -24,9 +23,8 @@ from potstill.server.chat import (
     store,
 )
 from potstill.server.endpoint import Call, Endpoint, Policy
-from potstill.server.errors import ApiError
 from potstill.server.ids import SEQ_PER_S, new_id, next_seq
-from potstill.server.log import log_failure
+from potstill.server.streaming import event_stream
 from potstill.server.writing import Writer
 from potstill.server.writing.leaving import unless_gone
 
@@ -60,35 +58,26 @@ async def _streamed(call: Call, request: ChatRequest, answerer: Answerer) -> Str
     first, rest = await first_and_rest(answerer.stream(body))
     _keep_for_next_round(request, answerer)
     events = _events(call, request, answerer.name, first, rest)
-    return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
+    return event_stream(events, route=call.request.url.path)
 
 
 async def _events(
     call: Call, request: ChatRequest, teacher: str, first: Json, rest: AsyncIterator[Json]
-) -> AsyncIterator[bytes]:
-    """Chunks as server-sent events; `[DONE]` comes when the answer is on disk."""
+) -> AsyncGenerator[Json, None]:
+    """Chunks as they are sent; they end when the answer is on disk."""
     seq = next_seq()
     id = new_id("chatcmpl-", seq)
     head = {"id": id, "object": "chat.completion.chunk", "created": seq // SEQ_PER_S, "model": request.model}
     wants_usage = bool((request.stream_options or {}).get("include_usage"))
     accumulated = Accumulated()
-    try:
-        async for chunk in joined(first, rest):
-            accumulated.add(chunk)
-            if (shown := _shown(chunk, head, wants_usage=wants_usage)) is not None:
-                yield _event(shown)
-        whole = in_published_form(accumulated.whole(), id=id, seq=seq, request=request)
-        count_tokens(call.services, teacher, whole.get("usage"))
-        if request.store and call.key.may_store:
-            await store(call.services, call.key, seq, whole, call.body, teacher)
-    except ApiError as error:
-        yield _event(error.body())
-        return
-    except Exception as error:
-        log_failure("unexpected", error, route=call.request.url.path)
-        yield _event(ApiError(500, "The server had an error while answering.", kind="server_error").body())
-        return
-    yield b"data: [DONE]\n\n"
+    async for chunk in joined(first, rest):
+        accumulated.add(chunk)
+        if (shown := _shown(chunk, head, wants_usage=wants_usage)) is not None:
+            yield shown
+    whole = in_published_form(accumulated.whole(), id=id, seq=seq, request=request)
+    count_tokens(call.services, teacher, whole.get("usage"))
+    if request.store and call.key.may_store:
+        await store(call.services, call.key, seq, whole, call.body, teacher)
 
 
 def _shown(chunk: Json, head: Json, *, wants_usage: bool) -> Json | None:
@@ -103,10 +92,6 @@ def _shown(chunk: Json, head: Json, *, wants_usage: bool) -> Json | None:
     if wants_usage:
         shown["usage"] = complete_usage(usage) if usage else None
     return shown
-
-
-def _event(value: Json) -> bytes:
-    return b"data: " + msgspec.json.encode(value) + b"\n\n"
 
 
 ENDPOINTS = (

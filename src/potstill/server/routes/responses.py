@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import StreamingResponse
 
 from potstill.server.accumulate import Accumulated
 from potstill.server.answerers import Answerer, Json, find_answerer
@@ -19,11 +18,11 @@ from potstill.server.endpoint import Call, Endpoint, Policy
 from potstill.server.errors import ApiError, invalid, not_found
 from potstill.server.files import drop_content
 from potstill.server.ids import SEQ_PER_S, new_id, next_seq
-from potstill.server.log import log_failure
 from potstill.server.pages import check_metadata, read_page
 from potstill.server.responses.asking import MARK, ResponseRequest, chat_body, check_served, mark_of
 from potstill.server.responses.showing import CHAT, RESPONSE, input_items, response_object, without_instructions
 from potstill.server.responses.streaming import Events
+from potstill.server.streaming import data_frame, event_stream
 
 RESPONSES = "/v1/responses"
 ONE = RESPONSES + "/{response_id}"
@@ -44,51 +43,49 @@ async def create(call: Call) -> Any:
     marked = {**body, MARK: mark_of(asked)}
     if asked.stream:
         chunks = await first_and_rest(answerer.stream({**body, "stream": True, "stream_options": WITH_USAGE}))
-        events = _events(call, request, answerer, marked, metadata, *chunks)
-        return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
+        events = Events()
+        values = _values(call, request, answerer, marked, metadata, events, *chunks)
+        # The last event says that it is the last.
+        return event_stream(
+            values, route=RESPONSES, frame=_frame, failed=lambda error: events.error(error.body()), last=b""
+        )
     found = await answerer.complete(body)
     completion = await finish(call.services, call.key, request, marked, found, answerer.name)
     return response_object(completion, marked, metadata, is_stored=keeps)
 
 
-async def _events(
+async def _values(
     call: Call,
     request: ChatRequest,
     answerer: Answerer,
     marked: Json,
     metadata: Json,
+    events: Events,
     first: Json,
     rest: AsyncIterator[Json],
-) -> AsyncIterator[bytes]:
-    """Server-sent events; the last one comes when the answer is on disk."""
+) -> AsyncGenerator[Json, None]:
+    """Events of the answer; the last one comes when it is on disk."""
     seq = next_seq()
-    id, events, accumulated = new_id(CHAT, seq), Events(), Accumulated()
+    id, accumulated = new_id(CHAT, seq), Accumulated()
     keeps = bool(request.store)
     begun = {"id": id, "created": seq // SEQ_PER_S, "model": request.model, "choices": [EMPTY]}
     open_response = response_object(begun, marked, metadata, is_stored=keeps)
     open_response |= {"status": "in_progress", "output": []}
-    try:
-        for event in events.start(open_response):
-            yield _event(event)
-        async for chunk in joined(first, rest):
-            for text in (choice["delta"].get("content") for choice in chunk["choices"]):
-                if text:
-                    yield _event(events.delta(open_response, text))
-            accumulated.add(chunk)
-        found = accumulated.whole()
-        whole = await finish(call.services, call.key, request, marked, found, answerer.name, (seq, id))
-        for event in events.end(response_object(whole, marked, metadata, is_stored=keeps)):
-            yield _event(event)
-    except ApiError as error:
-        yield _event(events.error(error.body()))
-    except Exception as error:
-        log_failure("unexpected", error, route=RESPONSES)
-        body = ApiError(500, "The server had an error while answering.", kind="server_error").body()
-        yield _event(events.error(body))
+    for event in events.start(open_response):
+        yield event
+    async for chunk in joined(first, rest):
+        for text in (choice["delta"].get("content") for choice in chunk["choices"]):
+            if text:
+                yield events.delta(open_response, text)
+        accumulated.add(chunk)
+    found = accumulated.whole()
+    whole = await finish(call.services, call.key, request, marked, found, answerer.name, (seq, id))
+    for event in events.end(response_object(whole, marked, metadata, is_stored=keeps)):
+        yield event
 
 
-def _event(event: Json) -> bytes:
-    return f"event: {event['type']}\ndata: ".encode() + msgspec.json.encode(event) + b"\n\n"
+def _frame(event: Json) -> bytes:
+    return f"event: {event['type']}\n".encode() + data_frame(event)
 
 
 async def retrieve(call: Call) -> dict[str, Any]:
@@ -116,15 +113,7 @@ async def list_items(call: Call) -> dict[str, Any]:
     """What was asked, the last message first."""
     page = read_page(call.request.query_params)
     row, request = await _stored(call, call.path("response_id"))
-    found = input_items(row.id, request)
-    if not page.ascending:
-        found.reverse()
-    if page.after:
-        places = [place for place, item in enumerate(found) if item["id"] == page.after]
-        if not places:
-            raise not_found("item", page.after, "after")
-        found = found[places[0] + 1 :]
-    return page.page(found)
+    return page.of_list(input_items(row.id, request), "item")
 
 
 async def _stored(call: Call, id: str) -> tuple[Row[Any], dict[str, Any]]:

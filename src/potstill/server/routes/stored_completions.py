@@ -12,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 from potstill.server.completions import find_completion, metadata_rows, remove, request_of
 from potstill.server.database.tables import completion_metadata, completions
 from potstill.server.endpoint import Call, Endpoint, Policy
-from potstill.server.errors import not_found
 from potstill.server.files import drop_content
 from potstill.server.matching import Filter, find_page
 from potstill.server.pages import check_metadata, metadata_filter, page_body, read_page, read_time
@@ -105,14 +104,7 @@ async def messages(call: Call) -> dict[str, Any]:
     row = await call.services.database.read(lambda connection: find_completion(connection, call.project, id))
     request = await run_in_threadpool(request_of, row, call.services.blobs)
     found = [_message(f"{id}-{place}", message) for place, message in enumerate(request["messages"])]
-    if not page.ascending:
-        found.reverse()
-    if page.after:
-        places = [place for place, message in enumerate(found) if message["id"] == page.after]
-        if not places:
-            raise not_found("message", page.after, "after")
-        found = found[places[0] + 1 :]
-    return page.page(found)
+    return page.of_list(found, "message")
 
 
 def _message(id: str, message: dict[str, Any]) -> dict[str, Any]:

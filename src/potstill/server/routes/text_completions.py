@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
-
-import msgspec
-from starlette.responses import StreamingResponse
 
 from potstill.server.answerers import find_answerer
 from potstill.server.bodies import convert
 from potstill.server.chat import count_tokens, first_and_rest, joined
 from potstill.server.endpoint import Call, Endpoint, Policy
-from potstill.server.errors import ApiError, invalid
+from potstill.server.errors import invalid
 from potstill.server.ids import new_id, now
-from potstill.server.log import log_failure
+from potstill.server.streaming import event_stream
 from potstill.server.writing import Writer
 from potstill.server.writing.leaving import unless_gone
 from potstill.server.writing.text import TextOptions, TextWhole, text_chunk, text_request
@@ -40,7 +37,7 @@ async def create(call: Call) -> Any:
         first, rest = await first_and_rest(chunks)
         wants_usage = bool((options.stream_options or {}).get("include_usage"))
         events = _events(call, writer.name, head, joined(first, rest), wants_usage)
-        return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
+        return event_stream(events, route=call.request.url.path)
     whole = TextWhole()
     await unless_gone(call.request, _gather(chunks, whole))
     count_tokens(call.services, writer.name, whole.rest.get("usage"))
@@ -54,23 +51,13 @@ async def _gather(chunks: AsyncIterator[Json], whole: TextWhole) -> None:
 
 async def _events(
     call: Call, name: str, head: Json, chunks: AsyncIterator[Json], wants_usage: bool
-) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in chunks:
-            told = text_chunk(chunk)
-            if "usage" in told:
-                count_tokens(call.services, name, told["usage"])
-            if told["choices"] or wants_usage:
-                yield b"data: " + msgspec.json.encode({**head, **told}) + b"\n\n"
-    except ApiError as error:
-        yield b"data: " + msgspec.json.encode(error.body()) + b"\n\n"
-        return
-    except Exception as error:
-        log_failure("unexpected", error, route="/v1/completions")
-        body = ApiError(500, "The server had an error while answering.", kind="server_error").body()
-        yield b"data: " + msgspec.json.encode(body) + b"\n\n"
-        return
-    yield b"data: [DONE]\n\n"
+) -> AsyncGenerator[Json, None]:
+    async for chunk in chunks:
+        told = text_chunk(chunk)
+        if "usage" in told:
+            count_tokens(call.services, name, told["usage"])
+        if told["choices"] or wants_usage:
+            yield {**head, **told}
 
 
 ENDPOINTS = (

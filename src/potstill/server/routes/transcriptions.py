@@ -12,7 +12,7 @@ from potstill.runtime.media.sounds import read_sound
 from potstill.server.endpoint import Call, Endpoint, Policy
 from potstill.server.errors import invalid
 from potstill.server.realtime.talk import said_text
-from potstill.server.realtime.telling import logprobs
+from potstill.server.realtime.telling import logprobs, worth_of
 from potstill.server.routes.files import OVERHEAD, file_of, read_form, text_of
 
 PATH = "/v1/audio/transcriptions"
@@ -44,8 +44,11 @@ async def create(call: Call) -> Any:
     text, seconds = said_text(prediction), len(sound) / rate
     if form_of == "text":
         return Response(text + "\n", media_type="text/plain")
-    worth = {"probability": prediction.probability, "in_scope": prediction.in_scope}
-    found = {"text": text, "usage": {"type": "duration", "seconds": round(seconds, 3)}, "potstill": worth}
+    found = {
+        "text": text,
+        "usage": {"type": "duration", "seconds": round(seconds, 3)},
+        "potstill": worth_of(prediction),
+    }
     if form_of == "verbose_json":
         return {**found, "task": "transcribe", "language": "", "duration": round(seconds, 3), "segments": []}
     return found | ({"logprobs": logprobs(text, prediction)} if wants else {})

@@ -11,9 +11,10 @@ from starlette.concurrency import run_in_threadpool
 
 from potstill.server.database.tables import upload_parts, uploads
 from potstill.server.endpoint import Call, Endpoint, Policy
-from potstill.server.errors import invalid, not_found
+from potstill.server.errors import invalid
 from potstill.server.files import add_file, drop_content, file_object, find_file, new_file
 from potstill.server.ids import new_id, now
+from potstill.server.owned import find_owned
 from potstill.server.routes.files import OVERHEAD, PURPOSES, file_of, keep, read_expiry, read_form
 
 MAX_UPLOAD_BYTES = 8 << 30
@@ -150,9 +151,7 @@ def _pending(connection: Connection, project: str, id: str) -> Row[Any]:
     Raises:
         ApiError: 404, or 400 when it is closed.
     """
-    row = connection.execute(select(uploads).where(uploads.c.project == project, uploads.c.id == id)).first()
-    if row is None:
-        raise not_found("Upload object", id)
+    row = find_owned(connection, uploads, "Upload object", project, id, "id")
     status = "expired" if row.status == "pending" and row.expires_at <= now() else row.status
     if status != "pending":
         raise invalid(f"This upload is {status}.", code=f"upload_{status}")
@@ -189,10 +188,7 @@ async def retrieve(call: Call) -> dict[str, Any]:
     """One; OpenAI has no such method, and a client that lost its answer needs it."""
 
     def find(connection: Connection) -> tuple[Row[Any], dict[str, Any] | None]:
-        query = select(uploads).where(uploads.c.project == call.project, uploads.c.id == call.path("upload_id"))
-        row = connection.execute(query).first()
-        if row is None:
-            raise not_found("Upload object", call.path("upload_id"))
+        row = find_owned(connection, uploads, "Upload object", call.project, call.path("upload_id"), "id")
         file = find_file(connection, call.project, row.file_id)._mapping if row.file_id else None
         return row, file_object(file) if file else None
 
