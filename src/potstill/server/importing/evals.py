@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 from sqlalchemy import Connection, Row, select
@@ -101,9 +101,10 @@ def _run_row(project: str, eval_id: str, value: Json) -> Json:
 
 def _item_row(run: str, value: Json) -> Json:
     number, results, sample = value.get("datasource_item_id"), value.get("results"), value.get("sample")
-    if type(number) is not int or not isinstance(results, list) or not isinstance(sample, dict):
+    if type(number) is not int or not isinstance(sample, dict) or not _are_objects(results):
         raise invalid(
-            "An output item has a number 'datasource_item_id', a list 'results' and a 'sample'.", "output_items"
+            "An output item has a number 'datasource_item_id', a list of objects 'results' and a 'sample'.",
+            "output_items",
         )
     error = sample.get("error") or None
     status = "error" if error else "pass" if value.get("status") == "pass" else "fail"
@@ -111,7 +112,7 @@ def _item_row(run: str, value: Json) -> Json:
     counted = {k: v for k, v in given.items() if type(v) is int} if isinstance(given, dict) else {}
     body = {
         "item": value.get("datasource_item") or {},
-        "results": [{"sample": None, **each, "passed": bool(each.get("passed"))} for each in results or ()],
+        "results": [{"sample": None, **each, "passed": bool(each.get("passed"))} for each in results],
         "sample": {**sample, "usage": {**dict.fromkeys(USAGE, 0), **counted}, "error": error},
         "error": error,
     }
@@ -143,5 +144,5 @@ def _check_owner(row: Row[Any] | None, project: str, id: str) -> None:
         raise invalid(f"{id} is taken by something else on this server.", code="name_taken")
 
 
-def _are_objects(values: Any) -> bool:
+def _are_objects(values: Any) -> TypeGuard[list[Json]]:
     return isinstance(values, list) and all(isinstance(value, dict) for value in values)
