@@ -84,7 +84,7 @@ def brief(name, args, num_unlabelled, per_class):
     runs = []
     for draw in args.draws:
         recipe = Recipe(data=DataOptions(**COLUMNS), teacher=teacher(), student=THIN, training=training, seed=draw)
-        runs.append({"draw": draw, **one(recipe, rows(num_unlabelled, per_class, draw))})
+        runs.append({"draw": draw, **one(recipe, rows(num_unlabelled, per_class, draw), name)})
         record(name, runs)
 
 
@@ -104,7 +104,8 @@ def long(args):
     recipe = Recipe(
         data=DataOptions(**COLUMNS), teacher=teacher(), student=ResNet(depth=8, width=args.width), training=training
     )
-    record(f"pictures_long_{args.width}", [one(recipe, rows(0, 5000, 0))])
+    name = f"pictures_long_{args.width}"
+    record(name, [one(recipe, rows(0, 5000, 0), name)])
 
 
 def subset(args):
@@ -119,7 +120,7 @@ def subset(args):
             training=training,
             seed=draw,
         )
-        runs.append({"draw": draw, **one(recipe, rows(0, 2000, draw))})
+        runs.append({"draw": draw, **one(recipe, rows(0, 2000, draw), "pictures_subset")})
         record("pictures_subset", runs)
 
 

@@ -53,7 +53,7 @@ def main():
             training=Training(num_epochs=given.epochs, num_trials=2, refit="yes"),
             num_seeds=given.seeds,
         )
-        runs.append({"held_out": pair, **one(recipe, rows(pair))})
+        runs.append({"held_out": pair, **one(recipe, rows(pair), "voice")})
         record("voice", runs)
 
 

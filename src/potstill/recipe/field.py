@@ -195,12 +195,14 @@ def _trained(
 def trial_lists(recipe: Recipe, teaching: Teaching, builder: StudentBuilder) -> tuple[list[Any], list[Any]]:
     """Settings to try for a student and for a control of this builder."""
     num_labelled, num_rows = len(teaching.control.inputs), len(teaching.student.inputs)
+    way = way_of(builder.kind)
     base = defaults(
         recipe.training,
         num_labelled=num_labelled,
         num_unlabelled=num_rows - num_labelled,
         is_text=isinstance(teaching.control.inputs[0], str),
-        rate_factor=way_of(builder.kind).rate_factor * (PARENT_RATE if recipe.parent else 1.0),
+        rate_factor=way.rate_factor * (PARENT_RATE if recipe.parent else 1.0),
+        usual_dropout=way.dropout,
     )
     num_steps = count_steps(recipe.training, base.num_epochs, num_rows)
     return student_trials(recipe.training, base, num_steps), control_trials(

@@ -30,7 +30,13 @@ class Defaults:
 
 
 def defaults(
-    training: Training, *, num_labelled: int, num_unlabelled: int, rate_factor: float = 1.0, is_text: bool = True
+    training: Training,
+    *,
+    num_labelled: int,
+    num_unlabelled: int,
+    rate_factor: float = 1.0,
+    usual_dropout: float | None = None,
+    is_text: bool = True,
 ) -> Defaults:
     """Few labels beside a pool want short, fast, mild training; many labels, pictures and sounds want longer."""
     if not is_text:
@@ -42,7 +48,7 @@ def defaults(
     return Defaults(
         num_epochs=training.num_epochs or found.num_epochs,
         learning_rate=training.learning_rate or found.learning_rate * rate_factor,
-        dropout=found.dropout if training.dropout is None else training.dropout,
+        dropout=next(share for share in (training.dropout, usual_dropout, found.dropout) if share is not None),
         temperature=training.temperature or found.temperature,
     )
 
@@ -125,23 +131,27 @@ class Way:
     Attributes:
         optimizer: `adamw`, or `sgd` with Nesterov momentum.
         rate_factor: its learning rate over that of the small convolutional net.
+        head_rate: factor on the learning rate of its head.
+        dropout: where the recipe is silent; None follows the data.
         weight_decay: None takes `training.weight_decay`, which is meant for AdamW.
     """
 
     optimizer: Literal["adamw", "sgd"] = "adamw"
     rate_factor: float = 1.0
+    head_rate: float = 1.0
+    dropout: float | None = None
     weight_decay: float | None = None
 
 
 # A table of rare n-grams learns by plain gradients (and would forget faster than it learns with decay); so do residual
-# networks, by six points in a short training; networks of few filters bear large rates; an encoder
-# keeps what it knows at small ones.
+# networks, by six points in a short training; networks of few filters bear large rates; an encoder keeps what it knows
+# at small ones, at which a head that knows nothing yet would never arrive.
 WAYS = {
     "linear": Way(optimizer="sgd", rate_factor=3000.0, weight_decay=0.0),
     "resnet": Way(optimizer="sgd", rate_factor=70.0, weight_decay=5e-4),
     "ds_cnn": Way(rate_factor=3.0),
     "bc_resnet": Way(rate_factor=3.0),
-    "encoder": Way(rate_factor=0.1),
+    "encoder": Way(rate_factor=0.1, head_rate=20.0, dropout=0.1),
 }
 
 

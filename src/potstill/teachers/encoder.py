@@ -8,17 +8,16 @@ from typing import Any, Literal, final
 import numpy as np
 import torch
 
-from potstill.data.rows import Rows
 from potstill.errors import ConfigurationError
 from potstill.runtime.preprocess import TextTokens
 from potstill.students.base import Student
 from potstill.students.bert import load_bert
-from potstill.students.classifier import EncoderClassifier, prototype_head, set_head
+from potstill.students.classifier import EncoderClassifier
 from potstill.students.wordpiece import PretrainedEncoder, TrimmedVocabulary, find_encoder, trim_vocabulary
 from potstill.teachers.base import TeacherContext, check_least
 from potstill.teachers.fit import fit, settled_precision, usual_threads
 from potstill.teachers.folds import FoldTeacher, cross_fit
-from potstill.teachers.trained import TrainedTeacher
+from potstill.teachers.trained import TrainedTeacher, start_head
 from potstill.training.batches import steps_per_epoch
 from potstill.training.loop import Plan
 
@@ -99,7 +98,7 @@ class Encoder:
         texts = [str(text) for text in (*context.labelled.inputs, *context.dev.inputs)]
         trimmed = trim_vocabulary(encoder.tokenizer_json, texts, max_length=self.max_length)
         student = self._student(encoder, trimmed, context)
-        self._start_head(student, context.labelled, context.device)
+        start_head(student, context.labelled.inputs, context.labelled.labels, context.device)
         fit(student, self._plan(len(context.labelled), precision, context.seed), context)
         whole = _with_all_pieces(student, encoder, trimmed)
         return TrainedTeacher(student=whole, precision=precision, device=context.device)
@@ -110,12 +109,6 @@ class Encoder:
         tokens = TextTokens(tokenizer_json=trimmed.tokenizer_json, max_length=self.max_length)
         module = EncoderClassifier(bert, context.schema.num_logits)
         return Student(module=module, preprocessor=tokens, schema=context.schema)
-
-    def _start_head(self, student: Student, labelled: Rows, device: str) -> None:
-        features_ND = TrainedTeacher(student=student, precision="fp32", device=device).embedding(labelled.inputs)
-        weights_CD, bias_C = prototype_head(features_ND, labelled.labels, student.schema)
-        assert isinstance(student.module, EncoderClassifier), "built above"
-        set_head(student.module, weights_CD, bias_C)
 
     def _plan(self, num_rows: int, precision: str, seed: int) -> Plan:
         num_epochs = self.num_epochs or int(np.clip(round(40_000 / max(num_rows, 1)), 2, 15))

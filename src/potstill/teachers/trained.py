@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from potstill.files import digest
 from potstill.students.base import Student, StudentOutput, as_tensors
 from potstill.students.bert import mean_pool
-from potstill.types import Answers, FloatArray, Input, LabelSchema
+from potstill.students.classifier import EncoderClassifier, prototype_head, set_head
+from potstill.types import Answers, FloatArray, Input, IntArray, LabelSchema
 
 BATCH_SIZE = 128
 
@@ -99,6 +100,23 @@ class TrainedTeacher:
         features_ND: FloatArray = np.empty_like(sorted_ND)
         features_ND[order] = sorted_ND
         return features_ND
+
+
+def start_head(student: Student, inputs: Sequence[Input], labels: IntArray, device: str) -> None:
+    """Lets the head of an encoder begin at the class means of these rows, those with a label of them.
+
+    Raises:
+        TypeError: the network has no such head.
+    """
+    if not isinstance(student.module, EncoderClassifier):
+        raise TypeError(f"{type(student.module).__name__} has no head over pooled features of an encoder")
+    labelled = np.flatnonzero((labels >= 0).any(1))
+    if len(labelled) == 0:
+        return
+    features_ND = TrainedTeacher(student=student, precision="fp32", device=device).embedding(
+        [inputs[i] for i in labelled]
+    )
+    set_head(student.module, *prototype_head(features_ND, labels[labelled], student.schema))
 
 
 def weights_digest(module: nn.Module) -> str:
