@@ -28,3 +28,10 @@ def test_a_linear_model_tries_rates_and_keeps_its_plain_loss():
 def test_tables_of_rare_features_learn_by_plain_gradients():
     assert way_of("linear").optimizer == way_of("resnet").optimizer == "sgd"
     assert way_of("cnn").optimizer == way_of("encoder").optimizer == "adamw"
+
+
+def test_an_encoder_is_dropped_out_mildly_unless_the_recipe_says_otherwise():
+    usual = way_of("encoder").dropout
+    silent = defaults(Training(), num_labelled=100, num_unlabelled=0, usual_dropout=usual)
+    told = defaults(Training(dropout=0.0), num_labelled=100, num_unlabelled=0, usual_dropout=usual)
+    assert (silent.dropout, told.dropout) == (0.1, 0.0)
