@@ -114,7 +114,7 @@ def start_head(student: Student, inputs: Sequence[Input], labels: IntArray, devi
     if len(labelled) == 0:
         return
     features_ND = TrainedTeacher(student=student, precision="fp32", device=device).embedding(
-        [inputs[i] for i in labelled]
+        [inputs[i] for i in labelled.tolist()]
     )
     set_head(student.module, *prototype_head(features_ND, labels[labelled], student.schema))
 
