@@ -5,9 +5,14 @@ import pytest
 
 from potstill.data import DataOptions, load_data
 from potstill.errors import GateError
+from potstill.students import Cnn, StudentContext
+from potstill.students import Encoder as EncoderStudent
+from potstill.students.classifier import prototype_head
+from potstill.students.wordpiece import find_encoder
 from potstill.teachers import Encoder, Ready, Scratch
 from potstill.teachers.gate import check_gate
-from potstill.types import Field, LabelSchema
+from potstill.teachers.trained import TrainedTeacher, start_head, weights_digest
+from potstill.types import UNLABELLED, Field, LabelSchema
 from tests.teachers.contexts import make_context
 from tests.toys import columns, sentences
 
@@ -118,3 +123,32 @@ def test_folds_hold_every_label():
     folds = fold_numbers(data.train.labels, data.train.digests(), 4, seed=0)
     for fold in range(4):
         assert np.bincount(data.train.labels[folds == fold, 0], minlength=4).min() >= 6
+
+
+def built(builder, rows, encoder_folder):
+    """A fresh student for labelled sentences, and the labels as a column."""
+    classes = tuple(sorted({label for _, label in rows}))
+    schema = LabelSchema((Field(name="label", classes=classes),))
+    texts = [text for text, _ in rows]
+    encoder = find_encoder(str(encoder_folder))
+    context = StudentContext(schema=schema, transfer_inputs=texts, encoder=encoder, seed=0)
+    labels = np.array([[classes.index(label)] for _, label in rows], np.int32)
+    return builder.build(context, dropout=0.0), texts, labels
+
+
+def test_a_head_starts_at_the_class_means_of_the_labelled_rows_alone(encoder_folder):
+    student, texts, labels = built(EncoderStudent(layers=(1,)), sentences(60), encoder_folder)
+    labels[1::2] = UNLABELLED
+    start_head(student, texts, labels, "cpu")
+    features_ND = TrainedTeacher(student=student, precision="fp32", device="cpu").embedding(texts)
+    weights_CD, bias_C = prototype_head(features_ND[::2], labels[::2], student.schema)
+    np.testing.assert_allclose(student.module.head.weight.detach(), weights_CD, atol=1e-4)
+    np.testing.assert_array_equal(student.module.head.bias.detach(), bias_C)
+
+
+def test_a_head_keeps_its_start_without_labels_and_in_other_networks(encoder_folder):
+    for builder, label in ((EncoderStudent(layers=(1,)), UNLABELLED), (Cnn(width=16), 0)):
+        student, texts, labels = built(builder, sentences(30), encoder_folder)
+        before = weights_digest(student.module)
+        start_head(student, texts, np.full_like(labels, label), "cpu")
+        assert weights_digest(student.module) == before

@@ -25,7 +25,6 @@ from potstill.recipe.stages import stage
 from potstill.recipe.trials import is_better, way_of
 from potstill.recipe.weighting import row_weights
 from potstill.students.base import Student, StudentBuilder, StudentContext, encoded_logits
-from potstill.students.classifier import EncoderClassifier
 from potstill.teachers.trained import start_head
 from potstill.training.device import Numerics
 from potstill.training.loop import DivergedError, Plan, TrainingState, train
@@ -164,9 +163,9 @@ def run_trial(
         ingredients["parent"] = [parent.digest, parent.delta_share]
     folder = stage(ground.run_folder, name, ingredients).folder
     student = builder.build(ground.context, dropout=trial.dropout)
-    if isinstance(student.module, EncoderClassifier):
+    if parent is None:
         start_head(student, lesson.inputs, lesson.labels, ground.device)
-    if parent is not None:
+    else:
         parent.give(student.module)
     task = _task(student, trial, lesson, ground, seed)
     plan = replace(_plan(trial, builder, ground, seed), stop_after=stop_after)
@@ -266,7 +265,8 @@ def _plan(trial: Trial, builder: StudentBuilder, ground: Ground, seed: int) -> P
         num_steps=trial.num_steps,
         batch_size=training.batch_size,
         learning_rate=trial.learning_rate,
-        head_rate=way.head_rate,
+        # The head of a parent knows its classes already.
+        head_rate=way.head_rate if ground.context.parent is None else 1.0,
         weight_decay=training.weight_decay if way.weight_decay is None else way.weight_decay,
         evaluate_every=max(1, trial.num_steps // 20),
         patience=training.patience or (USUAL_PATIENCE if ground.is_text else None),

@@ -103,19 +103,19 @@ class TrainedTeacher:
 
 
 def start_head(student: Student, inputs: Sequence[Input], labels: IntArray, device: str) -> None:
-    """Lets the head of an encoder begin at the class means of these rows, those with a label of them.
+    """Lets the head of an encoder begin at the class means of the rows that have a label; other networks keep theirs.
 
-    Raises:
-        TypeError: the network has no such head.
+    Args:
+        student: freshly built; changed in place.
+        inputs: N inputs.
+        labels: N x L.
+        device: where the features are computed.
     """
-    if not isinstance(student.module, EncoderClassifier):
-        raise TypeError(f"{type(student.module).__name__} has no head over pooled features of an encoder")
     labelled = np.flatnonzero((labels >= 0).any(1))
-    if len(labelled) == 0:
+    if not isinstance(student.module, EncoderClassifier) or len(labelled) == 0:
         return
-    features_ND = TrainedTeacher(student=student, precision="fp32", device=device).embedding(
-        [inputs[i] for i in labelled.tolist()]
-    )
+    taken = [inputs[i] for i in labelled.tolist()]
+    features_ND = TrainedTeacher(student=student, precision="fp32", device=device).embedding(taken)
     set_head(student.module, *prototype_head(features_ND, labels[labelled], student.schema))
 
 
