@@ -7,6 +7,7 @@ from potstill.exporters.bundle import BundleFacts, make_bundle, trace
 from potstill.exporters.onnx import quantize
 from potstill.students import BcResNet, Cnn, DsCnn, Encoder, Linear, PixelCnn, ResNet, Static, StudentContext
 from potstill.students.linear import usual_linear
+from potstill.students.resnet import Block
 from potstill.students.wordpiece import find_encoder
 from potstill.testing import check_exporter, check_student
 from potstill.types import Field, LabelSchema
@@ -116,3 +117,12 @@ def test_options_that_do_not_fit(builder, changes, message, encoder_folder):
 def test_options_out_of_range(made, options):
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         made(**options)
+
+
+def test_a_shortcut_of_a_residual_net_drops_rows_and_columns_and_adds_empty_channels():
+    block = Block(3, 5, stride=2).eval()
+    torch.nn.init.zeros_(block.second_norm.weight)
+    pixels = torch.rand(2, 3, 6, 6)
+    expected = torch.nn.functional.pad(pixels[:, :, ::2, ::2], (0, 0, 0, 0, 0, 2))
+    assert torch.equal(block(pixels), expected)
+    assert not any("shortcut" in name for name in block.state_dict())

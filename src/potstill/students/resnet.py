@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, final
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -16,6 +17,8 @@ from potstill.students.senses import build_seeing, check_sizes
 class Block(nn.Module):
     """Two normalised convolutions beside a shortcut that drops rows and columns and adds empty channels."""
 
+    shortcut: Tensor
+
     def __init__(self, channels: int, filters: int, stride: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, filters, 3, stride=stride, padding=1, bias=False)
@@ -23,16 +26,16 @@ class Block(nn.Module):
         self.second = nn.Conv2d(filters, filters, 3, padding=1, bias=False)
         self.second_norm = nn.BatchNorm2d(filters)
         self.stride = stride
-        self.added = filters - channels
+        self.changes = stride > 1 or filters > channels
+        # Says the same as a slice and a pad, but onnxruntime keeps its layout of channels around a convolution alone,
+        # and adds the sum to it: a tenth of the time of a small net.
+        self.register_buffer("shortcut", torch.eye(filters, channels)[:, :, None, None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """B x channels x H x W."""
         y = F.relu(self.first_norm(self.first(x)))
         y = self.second_norm(self.second(y))
-        shortcut = x[:, :, :: self.stride, :: self.stride] if self.stride > 1 else x
-        if self.added:
-            shortcut = F.pad(shortcut, (0, 0, 0, 0, 0, self.added))
-        return F.relu(y + shortcut)
+        return F.relu(y + (F.conv2d(x, self.shortcut, stride=self.stride) if self.changes else x))
 
 
 class ResidualNet(nn.Module):
