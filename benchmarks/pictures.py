@@ -1,6 +1,8 @@
 """Whole runs of `distill` on pictures (`cifar10-jpeg`); see README.md."""
 
 import argparse
+import os
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from benchmarks.tables import DATA
 from benchmarks.text import one
 from potstill import DataOptions, Recipe
 from potstill.data import load_data
-from potstill.students import ResNet
+from potstill.recipe.shipping import measure, ship
+from potstill.students import ResNet, StudentContext
 from potstill.teachers import Module, TeacherContext
 from potstill.training import Training
 from potstill.types import Silent
@@ -54,22 +57,26 @@ def teacher(factory="adapted", **changes):
     return Module(file=file, factory=factory, classes=resnet56.CLASSES, num_threads=1, **changes)
 
 
-def adapt(args):
-    """One pass over 16,000 crops of training pictures, as the prototype's teacher had it."""
-    data = load_data(
-        DataOptions(**COLUMNS), tables={"train": columns(read("train")[:17_800]), "test": columns(read("test"))}
-    )
-    context = TeacherContext(
+def teacher_context(data, folder):
+    return TeacherContext(
         schema=data.full_schema,
         labelled=data.train,
         dev=data.dev,
         unlabelled=data.unlabelled,
         test=data.test,
-        folder=resnet56.ADAPTED.parent / "adapting",
+        folder=folder,
         seed=0,
         device="cpu",
         progress=Silent(),
     )
+
+
+def adapt(args):
+    """One pass over 16,000 crops of training pictures, as the prototype's teacher had it."""
+    data = load_data(
+        DataOptions(**COLUMNS), tables={"train": columns(read("train")[:17_800]), "test": columns(read("test"))}
+    )
+    context = teacher_context(data, resnet56.ADAPTED.parent / "adapting")
     resnet56.ADAPTED.parent.mkdir(parents=True, exist_ok=True)
     for name, epochs in (("published", 0), ("adapted", 1)):
         found = teacher("published", num_epochs=epochs).prepare(context)
@@ -124,7 +131,31 @@ def subset(args):
         record("pictures_subset", runs)
 
 
-COMMANDS = {"adapt": adapt, "few": few, "short": short, "long": long, "subset": subset}
+def latency(args):
+    """The thin student beside the teacher in fp32, in turns: what takes how long doesn't depend on training."""
+    data = load_data(
+        DataOptions(**COLUMNS), tables={"train": columns(read("train")[:500]), "test": columns(read("test")[:100])}
+    )
+    inputs, runs = list(data.test.inputs), []
+    sizes = StudentContext(schema=data.schema, transfer_inputs=data.train.inputs, encoder=None, seed=0)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        big = teacher("published", num_epochs=0).prepare(teacher_context(data, root / "teachers")).student
+        small = THIN.build(sizes, dropout=0.0)
+        shipped = [
+            ship("teacher", "", big, root / "teacher", "fp32", inputs[:5]),
+            ship("student", "", small, root / "student", "int8_weights", inputs[:5]),
+        ]
+        for _ in range(args.repeats):
+            found = measure(shipped, inputs)
+            ms = {name: {"p50": each.p50, "model_p50": each.model_p50} for name, each in found.items()}
+            ratio = {key: round(ms["teacher"][key] / ms["student"][key], 1) for key in ("p50", "model_p50")}
+            runs.append({**ms, "times_faster": ratio, "load": os.getloadavg()[0]})
+            print(runs[-1], flush=True)
+    record("pictures_latency", runs)
+
+
+COMMANDS = {"adapt": adapt, "few": few, "short": short, "long": long, "subset": subset, "latency": latency}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
@@ -133,5 +164,6 @@ if __name__ == "__main__":
     parser.add_argument("--trials", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
     COMMANDS[given.name](given)
