@@ -74,6 +74,7 @@ def setfit(train, test, unlabelled=None):
     from datasets import Dataset
     from setfit import DistillationTrainer, Trainer, TrainingArguments
 
+    mend_setfit()
     options = TrainingArguments(batch_size=16, max_steps=SETFIT_STEPS, report_to="none", save_strategy="no")
     names = sorted(set(train["label"]))
     labels = [names.index(name) for name in train["label"]]
@@ -85,6 +86,18 @@ def setfit(train, test, unlabelled=None):
     rows = Dataset.from_dict({"text": train["text"] + (unlabelled or {"text": []})["text"]})
     DistillationTrainer(teacher, student, options, train_dataset=rows).train()
     return [names[int(i)] for i in student.predict(test["text"], as_numpy=True)]
+
+
+def mend_setfit():
+    """SetFit 1.2.0 numbers all rows 0, so every pair's target is how like the first row is to itself."""
+    from setfit import sampler, trainer_distillation
+
+    class Numbered(sampler.ContrastiveDistillationDataset):
+        def generate_pairs(self):
+            self.sentence_labels = [(text, i) for i, text in enumerate(self.sentences)]
+            super().generate_pairs()
+
+    trainer_distillation.ContrastiveDistillationDataset = Numbered
 
 
 def setfit_model(layers):

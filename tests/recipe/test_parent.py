@@ -20,6 +20,8 @@ from potstill.recipe import Controls, Recipe
 from potstill.recipe.recipe import Export
 from potstill.recipe.refresh import refresh
 from potstill.recipe.run import run
+from potstill.recipe.trials import way_of
+from potstill.report.storage import load_content
 from potstill.students import Static
 from potstill.students.parent import read_parent
 from potstill.teachers import Scratch
@@ -60,13 +62,17 @@ def files(bundle):
 def test_a_child_is_like_its_parent_and_as_good(parent):
     folder, before = parent
     light = Training(num_epochs=1, num_trials=1, precision="fp32", batch_size=32, learning_rate=1e-4, refit="no")
-    recipe = recipe_of(folder, 200, parent=str(before.folder), training=light)
+    recipe = recipe_of(folder, 200, parent=str(before.folder), training=light, controls=Controls())
     child = run(recipe, folder / "child", store=folder / "store")
     old, new = files(before.bundle), files(child.bundle)
     assert old["tokenizer.json"] == new["tokenizer.json"] and old["model.onnx"] != new["model.onnx"]
     delta = next(d for d in make_deltas([old], new) if d.file == "model.onnx")
     assert delta.method == "subtract" and delta.share < 0.06
     assert child.result["student"]["accuracy"] >= before.result["student"]["accuracy"] - 0.05
+    # The baseline starts anew, so it learns as fast as without a parent.
+    scores = load_content(child.report.parent).assessment.scores
+    (baseline,) = (found for found in scores if found.name == "baseline")
+    assert float(baseline.notes["learning_rate"]) == 2e-3 * way_of("linear").rate_factor
 
 
 def test_weights_that_hardly_moved_stay_and_steps_stay(parent):

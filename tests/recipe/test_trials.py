@@ -19,7 +19,7 @@ def test_student_and_control_get_as_many_different_trials(num_trials, is_linear)
 
 def test_a_linear_model_tries_rates_and_keeps_its_plain_loss():
     training = Training(num_trials=4)
-    base = defaults(training, num_labelled=100, num_unlabelled=0, rate_factor=way_of("linear").rate_factor)
+    base = defaults(training, num_labelled=100, num_unlabelled=0, way=way_of("linear"))
     trials = control_trials(training, base, 600, is_linear=True)
     assert len({trial.learning_rate for trial in trials}) == 3
     assert {(trial.label_smoothing, trial.augmentation) for trial in trials} == {(0.0, 0.0)}
@@ -31,7 +31,7 @@ def test_tables_of_rare_features_learn_by_plain_gradients():
 
 
 def test_an_encoder_is_dropped_out_mildly_unless_the_recipe_says_otherwise():
-    usual = way_of("encoder").dropout
-    silent = defaults(Training(), num_labelled=100, num_unlabelled=0, usual_dropout=usual)
-    told = defaults(Training(dropout=0.0), num_labelled=100, num_unlabelled=0, usual_dropout=usual)
+    way = way_of("encoder")
+    silent = defaults(Training(), num_labelled=100, num_unlabelled=0, way=way)
+    told = defaults(Training(dropout=0.0), num_labelled=100, num_unlabelled=0, way=way)
     assert (silent.dropout, told.dropout) == (0.1, 0.0)

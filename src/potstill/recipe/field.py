@@ -194,15 +194,16 @@ def _trained(
 
 def trial_lists(recipe: Recipe, teaching: Teaching, builder: StudentBuilder) -> tuple[list[Any], list[Any]]:
     """Settings to try for a student and for a control of this builder."""
-    num_labelled, num_rows = len(teaching.control.inputs), len(teaching.student.inputs)
+    num_labelled, num_rows = len(teaching.control.inputs), len(teaching.student.inputs) - teaching.num_variants
     way = way_of(builder.kind)
+    if recipe.parent:
+        way = replace(way, rate_factor=way.rate_factor * PARENT_RATE)
     base = defaults(
         recipe.training,
         num_labelled=num_labelled,
         num_unlabelled=num_rows - num_labelled,
         is_text=isinstance(teaching.control.inputs[0], str),
-        rate_factor=way.rate_factor * (PARENT_RATE if recipe.parent else 1.0),
-        usual_dropout=way.dropout,
+        way=way,
     )
     num_steps = count_steps(recipe.training, base.num_epochs, num_rows)
     return student_trials(recipe.training, base, num_steps), control_trials(
@@ -211,10 +212,10 @@ def trial_lists(recipe: Recipe, teaching: Teaching, builder: StudentBuilder) -> 
 
 
 def _for_baseline(recipe: Recipe, builder: StudentBuilder) -> Recipe:
-    """A rate or dropout that was set for a network means something else to a linear model."""
+    """A rate or dropout that was set for a network means something else to a linear model, which starts anew too."""
     if builder.kind == "linear":
-        return recipe
-    return replace(recipe, training=replace(recipe.training, learning_rate=None, dropout=None))
+        return replace(recipe, parent="")
+    return replace(recipe, parent="", training=replace(recipe.training, learning_rate=None, dropout=None))
 
 
 def _without_labels(teaching: Teaching) -> str:

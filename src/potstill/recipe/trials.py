@@ -20,6 +20,43 @@ NEIGHBOURS = ((0.5, 0.0), (2.0, 0.0), (1.0, 0.2), (0.5, 0.2), (2.0, 0.2), (4.0, 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Way:
+    """How a kind of network is trained, beside the small convolutional net for texts.
+
+    Attributes:
+        optimizer: `adamw`, or `sgd` with Nesterov momentum.
+        rate_factor: its learning rate over that of the small convolutional net.
+        head_rate: factor on the learning rate of its head.
+        dropout: where the recipe is silent; None follows the data.
+        weight_decay: None takes `training.weight_decay`, which is meant for AdamW.
+    """
+
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    rate_factor: float = 1.0
+    head_rate: float = 1.0
+    dropout: float | None = None
+    weight_decay: float | None = None
+
+
+DEFAULT_WAY = Way()
+# A table of rare n-grams learns by plain gradients (and would forget faster than it learns with decay); so do residual
+# networks, by six points in a short training; networks of few filters bear large rates; an encoder keeps what it knows
+# at small ones, at which a head that knows nothing yet would never arrive.
+WAYS = {
+    "linear": Way(optimizer="sgd", rate_factor=3000.0, weight_decay=0.0),
+    "resnet": Way(optimizer="sgd", rate_factor=70.0, weight_decay=5e-4),
+    "ds_cnn": Way(rate_factor=3.0),
+    "bc_resnet": Way(rate_factor=3.0),
+    "encoder": Way(rate_factor=0.1, head_rate=20.0, dropout=0.1),
+}
+
+
+def way_of(kind: str) -> Way:
+    """How a builder of this kind is trained."""
+    return WAYS.get(kind, DEFAULT_WAY)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Defaults:
     """Settings that follow the data where the recipe is silent."""
 
@@ -34,8 +71,7 @@ def defaults(
     *,
     num_labelled: int,
     num_unlabelled: int,
-    rate_factor: float = 1.0,
-    usual_dropout: float | None = None,
+    way: Way = DEFAULT_WAY,
     is_text: bool = True,
 ) -> Defaults:
     """Few labels beside a pool want short, fast, mild training; many labels, pictures and sounds want longer."""
@@ -47,8 +83,8 @@ def defaults(
         found = Defaults(num_epochs=40, learning_rate=2e-3, dropout=0.3, temperature=2.0)
     return Defaults(
         num_epochs=training.num_epochs or found.num_epochs,
-        learning_rate=training.learning_rate or found.learning_rate * rate_factor,
-        dropout=next(share for share in (training.dropout, usual_dropout, found.dropout) if share is not None),
+        learning_rate=training.learning_rate or found.learning_rate * way.rate_factor,
+        dropout=next(share for share in (training.dropout, way.dropout, found.dropout) if share is not None),
         temperature=training.temperature or found.temperature,
     )
 
@@ -122,39 +158,3 @@ def _tuned(trial: Trial) -> list[Trial]:
 def is_better(score: float, than: float) -> bool:
     """Lower NLL wins; a number beats NaN."""
     return not math.isnan(score) and (math.isnan(than) or score < than)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Way:
-    """How a kind of network is trained, beside the small convolutional net for texts.
-
-    Attributes:
-        optimizer: `adamw`, or `sgd` with Nesterov momentum.
-        rate_factor: its learning rate over that of the small convolutional net.
-        head_rate: factor on the learning rate of its head.
-        dropout: where the recipe is silent; None follows the data.
-        weight_decay: None takes `training.weight_decay`, which is meant for AdamW.
-    """
-
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    rate_factor: float = 1.0
-    head_rate: float = 1.0
-    dropout: float | None = None
-    weight_decay: float | None = None
-
-
-# A table of rare n-grams learns by plain gradients (and would forget faster than it learns with decay); so do residual
-# networks, by six points in a short training; networks of few filters bear large rates; an encoder keeps what it knows
-# at small ones, at which a head that knows nothing yet would never arrive.
-WAYS = {
-    "linear": Way(optimizer="sgd", rate_factor=3000.0, weight_decay=0.0),
-    "resnet": Way(optimizer="sgd", rate_factor=70.0, weight_decay=5e-4),
-    "ds_cnn": Way(rate_factor=3.0),
-    "bc_resnet": Way(rate_factor=3.0),
-    "encoder": Way(rate_factor=0.1, head_rate=20.0, dropout=0.1),
-}
-
-
-def way_of(kind: str) -> Way:
-    """How a builder of this kind is trained."""
-    return WAYS.get(kind, Way())

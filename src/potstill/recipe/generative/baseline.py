@@ -35,7 +35,7 @@ def train_baseline(
     training = Training(num_trials=1, precision="fp32")
     labels = _labels([answer or "" for _, answer in rows], answers)
     way = way_of("linear")
-    base = defaults(training, num_labelled=len(gold), num_unlabelled=len(rows) - len(gold), rate_factor=way.rate_factor)
+    base = defaults(training, num_labelled=len(gold), num_unlabelled=len(rows) - len(gold), way=way)
     num_steps = count_steps(training, base.num_epochs, len(rows))
     ground = Ground(
         run_folder=out,

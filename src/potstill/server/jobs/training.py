@@ -92,8 +92,8 @@ def make_recipe(request: JobRequest, compiled: Compiled, folder: Path, *, has_te
     if wanted["batch_size"] != "auto":
         training = replace(training, batch_size=max(2, wanted["batch_size"]))
     if wanted["learning_rate_multiplier"] != "auto":
-        factor = way_of(kind or ("resnet" if modality == "image" else "cnn")).rate_factor
-        base = defaults(training, num_labelled=1, num_unlabelled=0, rate_factor=factor, is_text=modality == "text")
+        way = way_of(kind or ("resnet" if modality == "image" else "cnn"))
+        base = defaults(training, num_labelled=1, num_unlabelled=0, way=way, is_text=modality == "text")
         training = replace(training, learning_rate=base.learning_rate * wanted["learning_rate_multiplier"])
     return Recipe(
         data=DataOptions(
