@@ -5,6 +5,7 @@ from potstill.server.routes import (
     batches,
     chat_completions,
     datasets,
+    description,
     embeddings,
     eval_runs,
     evals,
@@ -45,5 +46,6 @@ ENDPOINTS = (
     *keys.ENDPOINTS,
     *fleet.ENDPOINTS,
     *health.ENDPOINTS,
+    *description.ENDPOINTS,
     *web.ENDPOINTS,
 )

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from potstill.errors import DataError
 from potstill.server.answerers import find_answerer
 from potstill.server.chat import count_tokens
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import ApiError, invalid
 from potstill.server.models import Student
 from potstill.types import FloatArray
@@ -94,5 +94,12 @@ def _written(vector_D: FloatArray, form: str) -> list[float] | str:
 
 
 ENDPOINTS = (
-    Endpoint(method="POST", path="/v1/embeddings", policy=Policy.PROJECT, handler=create, body=EmbeddingRequest),
+    Endpoint(
+        method="POST",
+        path="/v1/embeddings",
+        policy=Policy.PROJECT,
+        handler=create,
+        body=EmbeddingRequest,
+        doc=Doc(answer="list of embedding"),
+    ),
 )

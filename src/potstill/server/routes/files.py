@@ -17,7 +17,7 @@ from starlette.types import Message
 from potstill.errors import StoreError
 from potstill.server.bodies import check_length
 from potstill.server.database.tables import files
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import invalid, too_large
 from potstill.server.files import add_file, drop_content, file_object, find_file, new_file
 from potstill.server.ids import now
@@ -216,9 +216,32 @@ def read_expiry(anchor: Any, seconds: Any) -> int | None:
 
 
 ENDPOINTS = (
-    Endpoint(method="POST", path="/v1/files", policy=Policy.PROJECT, handler=create),
-    Endpoint(method="GET", path="/v1/files", policy=Policy.PROJECT, handler=list_all),
-    Endpoint(method="GET", path="/v1/files/{file_id}", policy=Policy.PROJECT, handler=retrieve),
-    Endpoint(method="DELETE", path="/v1/files/{file_id}", policy=Policy.PROJECT, handler=remove),
-    Endpoint(method="GET", path="/v1/files/{file_id}/content", policy=Policy.PROJECT, handler=content),
+    Endpoint(
+        method="POST",
+        path="/v1/files",
+        policy=Policy.PROJECT,
+        handler=create,
+        doc=Doc(
+            answer="file",
+            form={"file": True, "purpose": True, "expires_after[anchor]": False, "expires_after[seconds]": False},
+        ),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/files",
+        policy=Policy.PROJECT,
+        handler=list_all,
+        doc=Doc(answer="page of file", query=("page", "purpose")),
+    ),
+    Endpoint(method="GET", path="/v1/files/{file_id}", policy=Policy.PROJECT, handler=retrieve, doc=Doc(answer="file")),
+    Endpoint(
+        method="DELETE", path="/v1/files/{file_id}", policy=Policy.PROJECT, handler=remove, doc=Doc(answer="file")
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/files/{file_id}/content",
+        policy=Policy.PROJECT,
+        handler=content,
+        doc=Doc(answer="", media="application/octet-stream"),
+    ),
 )

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, delete, select, update
 from starlette.concurrency import run_in_threadpool
 
 from potstill.server.database.tables import upload_parts, uploads
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import invalid
 from potstill.server.files import add_file, drop_content, file_object, find_file, new_file
 from potstill.server.ids import new_id, now
@@ -197,9 +197,24 @@ async def retrieve(call: Call) -> dict[str, Any]:
 
 
 ENDPOINTS = (
-    Endpoint(method="POST", path="/v1/uploads", policy=Policy.PROJECT, handler=create, body=Create),
-    Endpoint(method="GET", path=ONE, policy=Policy.PROJECT, handler=retrieve),
-    Endpoint(method="POST", path=ONE + "/parts", policy=Policy.PROJECT, handler=add_part),
-    Endpoint(method="POST", path=ONE + "/complete", policy=Policy.PROJECT, handler=complete, body=Complete),
-    Endpoint(method="POST", path=ONE + "/cancel", policy=Policy.PROJECT, handler=cancel),
+    Endpoint(
+        method="POST", path="/v1/uploads", policy=Policy.PROJECT, handler=create, body=Create, doc=Doc(answer="upload")
+    ),
+    Endpoint(method="GET", path=ONE, policy=Policy.PROJECT, handler=retrieve, doc=Doc(answer="upload")),
+    Endpoint(
+        method="POST",
+        path=ONE + "/parts",
+        policy=Policy.PROJECT,
+        handler=add_part,
+        doc=Doc(answer="upload.part", form={"data": True}),
+    ),
+    Endpoint(
+        method="POST",
+        path=ONE + "/complete",
+        policy=Policy.PROJECT,
+        handler=complete,
+        body=Complete,
+        doc=Doc(answer="upload"),
+    ),
+    Endpoint(method="POST", path=ONE + "/cancel", policy=Policy.PROJECT, handler=cancel, doc=Doc(answer="upload")),
 )
