@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill.server.writing.calling import Call
+from potstill.server.writing.calling import Call, call_schema
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -28,3 +28,12 @@ def test_pieces_cut_anywhere_give_the_arguments(arguments, indent, cuts):
 def test_what_isn_t_open_yet_tells_nothing(text):
     call = Call()
     assert call.add(text) == [] and call.close(is_whole=False) == []
+
+
+def test_places_in_a_tools_own_schema_move_with_it():
+    kinds = {"K": {"const": {"$ref": "x"}}}
+    parameters = {"type": "object", "properties": {"enum": {"$ref": "#/$defs/K"}}, "$defs": kinds}
+    found = call_schema([{"function": {"name": "rate", "parameters": parameters}}], "required")
+    moved = found["$defs"]["tool0"]
+    assert moved["properties"]["enum"] == {"$ref": "#/$defs/tool0/$defs/K"}
+    assert moved["$defs"]["K"] == {"const": {"$ref": "x"}}

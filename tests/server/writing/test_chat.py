@@ -154,6 +154,11 @@ def test_the_tool_that_is_named_is_called(client, name, stream):
         assert (found, finish) == (name, "tool_calls") and isinstance(json.loads(arguments), dict)
 
 
+def test_no_stop_ends_a_call_in_the_middle(client):
+    _, arguments, finish = calls_of(client, stream=False, tool_choice="required", seed=1, stop=['"', ":"])
+    assert finish == "tool_calls" and isinstance(json.loads(arguments), dict)
+
+
 def test_a_call_that_is_cut_off_says_so(client):
     choice = ask(client, "tools", tools=TOOLS, tool_choice="required", max_tokens=1).choices[0]
     assert choice.finish_reason == "length" and not choice.message.tool_calls

@@ -16,7 +16,7 @@ from potstill.server.jobs.request import JobRequest
 from potstill.server.jobs.telling import SKIPPED_IMAGES, Say, event
 from potstill.server.remote_pictures import fetch_all, read_fetched, read_hosts
 from potstill.server.training_files import Example, read_chat_lines, remote_urls
-from potstill.server.training_files.pictures import Reader
+from potstill.server.training_files.pictures import Reader, SkippedImage
 
 FETCHED = "fetched"
 
@@ -102,12 +102,18 @@ def _read(
     if training.skipped:
         report = [{"line": s.line, "image": s.index, "reason": s.reason} for s in training.skipped]
         write_atomic(folder / SKIPPED_IMAGES, canonical_json(report))
-        shown = "; ".join(f"line {s.line}, image {s.index}: {s.reason}" for s in training.skipped[:10])
-        event(say, "skipped", f"Skipped {len(report)} image(s): {shown}", level="warn")
+    _report_skipped(say, "skipped", "image(s)", training.skipped)
     if not order["validation"]:
         return training.examples, ()
     validation = read_chat_lines(Path(order["validation"]).read_bytes(), least=1, what="Validation", read=read)
+    _report_skipped(say, "skipped held", "validation image(s)", validation.skipped)
     return training.examples, validation.examples
+
+
+def _report_skipped(say: Say, key: str, what: str, skipped: Sequence[SkippedImage]) -> None:
+    if skipped:
+        shown = "; ".join(f"line {s.line}, image {s.index}: {s.reason}" for s in skipped[:10])
+        event(say, key, f"Skipped {len(skipped)} {what}: {shown}", level="warn")
 
 
 def _fetch(order: Mapping[str, Any], folder: Path) -> None:

@@ -70,6 +70,8 @@ def chat_request(body: Mapping[str, Any], model: ModelFile) -> Json:
     if options.tools and (schema := call_schema(options.tools, options.tool_choice)) is not None:
         # llama.cpp takes a schema of ours where it looks for no calls itself; the prompt has the tools all the same.
         asked |= {"tools": options.tools, "tool_choice": "none", "response_format": _schema_form(schema)}
+        # A text that ends an answer would end the call in the middle.
+        asked.pop("stop", None)
     elif options.tools and options.tool_choice != "none":
         asked["tools"] = options.tools
         for name in ("tool_choice", "parallel_tool_calls"):

@@ -56,7 +56,6 @@ class Call:
     def __init__(self) -> None:
         self._text = ""
         self._sent: int | None = None
-        self._end = 0
 
     def add(self, text: str) -> list[Json]:
         """The deltas that a piece makes known; a brace that may close the call itself waits."""
@@ -66,11 +65,10 @@ class Call:
             opening = OPENING.match(self._text)
             if opening is None:
                 return []
-            self._sent = self._end = opening.end()
+            self._sent = opening.end()
             function = {"name": opening[1], "arguments": ""}
             found.append(_delta({"id": new_id("call_"), "type": "function", "function": function}))
-        self._end = max(self._sent, len(self._text.rstrip("} \t\r\n")))
-        return found + self._up_to(self._end)
+        return found + self._up_to(max(self._sent, len(self._text.rstrip("} \t\r\n"))))
 
     def close(self, *, is_whole: bool) -> list[Json]:
         """What waited, without the brace of the call; a call that was cut off gives all that it has."""
@@ -163,4 +161,11 @@ def _moved(schema: Any, root: str) -> Any:
     place = schema.get("$ref")
     if isinstance(place, str):
         return {**schema, "$ref": root + place.removeprefix("#/")}
-    return {name: value if name in ("enum", "const") else _moved(value, root) for name, value in schema.items()}
+    return {name: _moved_part(name, part, root) for name, part in schema.items()}
+
+
+def _moved_part(name: str, part: Any, root: str) -> Any:
+    if name in ("properties", "$defs", "definitions") and isinstance(part, dict):
+        # These names are the tool's own, whatever they are.
+        return {own: _moved(inner, root) for own, inner in part.items()}
+    return part if name in ("enum", "const") else _moved(part, root)
