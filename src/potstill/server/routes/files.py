@@ -40,9 +40,9 @@ async def create(call: Call) -> dict[str, Any]:
             raise invalid(
                 f"Invalid 'purpose': '{purpose[:50]}' is not one of {', '.join(PURPOSES)}.", "purpose", "invalid_value"
             )
-        expires_at = read_expiry(form.get("expires_after[anchor]"), form.get("expires_after[seconds]"))
-        if purpose == "batch" and expires_at is None:
-            expires_at = now() + BATCH_FILE_S
+        lifetime_s = read_expiry(form.get("expires_after[anchor]"), form.get("expires_after[seconds]"))
+        if purpose == "batch" and lifetime_s is None:
+            lifetime_s = BATCH_FILE_S
         upload = file_of(form, "file")
         digest, size = await keep(call, upload, limit)
         row = new_file(
@@ -51,7 +51,7 @@ async def create(call: Call) -> dict[str, Any]:
             purpose=purpose,
             digest=digest,
             size=size,
-            expires_at=expires_at,
+            lifetime_s=lifetime_s,
         )
     await call.services.database.write(lambda connection: add_file(connection, row))
     return file_object(row)
@@ -196,7 +196,7 @@ def file_of(form: FormData, name: str) -> UploadFile:
 
 
 def read_expiry(anchor: Any, seconds: Any) -> int | None:
-    """When a file that is made now expires.
+    """After how many seconds a file expires.
 
     Raises:
         ApiError: 400.
@@ -212,7 +212,7 @@ def read_expiry(anchor: Any, seconds: Any) -> int | None:
             "expires_after.seconds",
             "invalid_value",
         )
-    return now() + int(text)
+    return int(text)
 
 
 ENDPOINTS = (

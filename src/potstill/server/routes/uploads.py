@@ -105,14 +105,13 @@ async def complete(call: Call) -> dict[str, Any]:
             f"The parts have {size} bytes, and the upload was announced with {upload.bytes}.", "part_ids", "wrong_size"
         )
     digest = await run_in_threadpool(_join, call, [parts[part].digest for part in body.part_ids], body.md5)
-    expires_at = now() + upload.file_expires_s if upload.file_expires_s else None
     row = new_file(
         call.project,
         filename=upload.filename,
         purpose=upload.purpose,
         digest=digest,
         size=size,
-        expires_at=expires_at,
+        lifetime_s=upload.file_expires_s or None,
     )
 
     def write(connection: Connection) -> None:
