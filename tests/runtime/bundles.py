@@ -13,8 +13,8 @@ TOKENIZER = """{"version": "1.0", "truncation": null, "padding": null, "added_to
 SCHEMA = LabelSchema((Field(name="colour", classes=("blue", "red")),))
 
 
-def network(domain="", external=False):
-    """Logits are sums of one row a token: `red` and `빨강` speak for red, `blue` for blue."""
+def network(domain="", external=False, embeds=False):
+    """Logits are sums of one row a token: `red` and `빨강` speak for red, `blue` for blue. So is its embedding."""
     table = np.array([[0, 0], [0, 0], [0, 4], [4, 0], [0, 4]], np.float32)
     tensor = numpy_helper.from_array(table, "table")
     if external:
@@ -27,11 +27,15 @@ def network(domain="", external=False):
     ]
     if domain:
         nodes.append(helper.make_node("Evil", ["logits"], ["more"], domain=domain))
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 2])]
+    if embeds:
+        nodes.append(helper.make_node("Identity", ["logits"], ["text_embedding"]))
+        outputs.append(helper.make_tensor_value_info("text_embedding", TensorProto.FLOAT, ["batch", 2]))
     graph = helper.make_graph(
         nodes,
         "g",
         [helper.make_tensor_value_info("ids", TensorProto.INT32, ["batch", "length"])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 2])],
+        outputs,
         [tensor, numpy_helper.from_array(np.array([1], np.int64), "axes")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

@@ -8,7 +8,7 @@ from potstill.errors import BundleError, DataError
 from potstill.runtime import load
 from potstill.runtime.bundle import pack
 from potstill.types import Field, LabelSchema
-from tests.runtime.bundles import make_bundle
+from tests.runtime.bundles import make_bundle, network
 
 
 @pytest.fixture
@@ -72,6 +72,23 @@ def test_several_fields_give_a_dict_and_multi_label_a_list(tmp_path):
     (prediction,) = load(bundle).predict(["red"])
     assert prediction.label == {"mood": [], "tags": ["red"]}
     assert prediction.in_scope is None
+
+
+def test_embeddings_have_length_one_and_old_bundles_have_none(bundle, tmp_path):
+    model = load(make_bundle(tmp_path / "new", model=network(embeds=True), embedding_size=2))
+    found = model.embed(["red red", "blue", "red blue", "unknown"])
+    np.testing.assert_allclose(found, [[0, 1], [1, 0], [0.5**0.5, 0.5**0.5], [0, 0]], atol=1e-6)
+    assert model.embed([]).shape == (0, 2)
+    with pytest.raises(DataError, match="gives no embeddings"):
+        load(bundle).embed(["red"])
+
+
+@pytest.mark.parametrize(
+    ("embeds", "size", "message"), [(False, 2, "no output 'text_embedding'"), (True, 3, "3 values")]
+)
+def test_a_promised_embedding_is_there(tmp_path, embeds, size, message):
+    with pytest.raises(BundleError, match=message):
+        load(make_bundle(tmp_path / "b", model=network(embeds=embeds), embedding_size=size))
 
 
 def test_import_loads_no_torch():

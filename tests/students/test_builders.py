@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from potstill.errors import ConfigurationError
 from potstill.exporters.bundle import BundleFacts, make_bundle, trace
 from potstill.exporters.onnx import quantize
 from potstill.students import BcResNet, Cnn, DsCnn, Encoder, Linear, PixelCnn, ResNet, Static, StudentContext
+from potstill.students.base import as_tensors
 from potstill.students.linear import usual_linear
 from potstill.students.resnet import Block
 from potstill.students.wordpiece import find_encoder
@@ -79,6 +81,19 @@ def test_a_bundle_predicts_what_the_network_predicts(traced, precision, tmp_path
         return make_bundle(folder, student, model, precision, BundleFacts(temperatures=[1.0]), inputs)
 
     check_exporter(export, student, inputs, tmp_path, tolerance=1e-4 if precision == "fp32" else 0.05)
+
+
+def test_students_of_pieces_embed_and_others_do_not(traced, tmp_path):
+    student, inputs, model = traced
+    found = make_bundle(tmp_path / "b", student, model, "int8_weights", BundleFacts(temperatures=[1.0]), inputs)
+    if student.preprocessor.kind != "text_tokens":
+        assert found.manifest.embedding_size is None
+        return
+    with torch.no_grad():
+        batch = as_tensors(student.preprocessor.batch(student.preprocessor.encode(inputs)))
+        expected = F.normalize(student.module.eval()(**batch).embedding, dim=1).numpy()
+    # The cosine survives the rounding of weights to int8.
+    assert (found.embed(inputs) * expected).sum(1).min() > 0.995
 
 
 def test_the_usual_linear_model_reads_across_words_where_a_character_is_a_syllable():

@@ -45,6 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--database", default="", metavar="URL", help="PostgreSQL's address; SQLite when left out")
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a name we are reached by")
     parser.add_argument(
+        "--allow-images-from",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="fetch pictures of chats and training files that are given as https addresses of this HOST (or "
+        "HOST:PORT), several times; =NETWORK behind it where its addresses are not public. Without, such a picture is "
+        "refused",
+    )
+    parser.add_argument(
         "--allow-python-graders",
         action="store_true",
         help="let evals run Python code of whoever has a key, in a process of few rights",
@@ -79,6 +88,7 @@ def main(args: argparse.Namespace) -> Result:
         voices=read_voices(args.voice),
         hosts=tuple(args.allow_host),
         allow_python_graders=args.allow_python_graders,
+        images_from=tuple(args.allow_images_from),
         fleet=args.fleet,
     )
     if not settings.is_local and not args.open_to_network:

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from potstill.errors import IntegrityError
-from potstill.exporters.onnx import quantize, to_onnx
+from potstill.exporters.onnx import has_embedding, quantize, to_onnx
 from potstill.exporters.precisions import Precision
 from potstill.runtime import Model, load
 from potstill.runtime.bundle import write_bundle
 from potstill.runtime.manifest import Manifest, Threshold
-from potstill.students.base import Student
+from potstill.students.base import Student, as_tensors
 from potstill.types import FloatArray, Input
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8_weights", "int8")
@@ -69,7 +71,7 @@ def make_bundle(
             the first `NUM_CALIBRATION` measure the ranges of int8.
 
     Raises:
-        IntegrityError: in fp32 the bundle does not give the logits of the network.
+        IntegrityError: in fp32 the bundle does not give the logits or the embeddings of the network.
     """
     kept = list(probes[:NUM_PROBES])
     rows = student.preprocessor.encode(list(probes[:NUM_CALIBRATION]))
@@ -77,6 +79,7 @@ def make_bundle(
     files = {"model.onnx": quantize(fp32_model, precision, calibration)}
     entry = _preprocessing(student, files)
     tolerance = FP32_TOLERANCE if precision != "int8" else INT8_TOLERANCE
+    embeddings_ND = _embeddings(student, kept) if has_embedding(student) else None
     manifest = Manifest(
         schema=student.schema,
         preprocess=entry,
@@ -85,6 +88,7 @@ def make_bundle(
         threshold=facts.threshold,
         probes=[],
         tolerance=tolerance,
+        embedding_size=None if embeddings_ND is None else embeddings_ND.shape[1],
         licenses=facts.licenses or {},
         evaluation=facts.evaluation or {},
         created_by=facts.created_by,
@@ -92,9 +96,12 @@ def make_bundle(
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / "bundle"
         write_bundle(draft, manifest, files)
-        logits_NC = load(draft).logits(kept)
-    if precision == "fp32":
-        _check_parity(student, kept, logits_NC)
+        drafted = load(draft)
+        logits_NC = drafted.logits(kept)
+        if precision == "fp32":
+            _check_parity("a logit", student.logits(kept), logits_NC)
+            if embeddings_ND is not None:
+                _check_parity("an embedding", embeddings_ND, drafted.embed(kept))
     rows = [{"input": probe_value(value), "logits": logits_NC[i].tolist()} for i, value in enumerate(kept)]
     write_bundle(folder, replace(manifest, probes=rows), files)
     model = load(folder)
@@ -113,12 +120,22 @@ def _preprocessing(student: Student, files: dict[str, bytes]) -> dict[str, Any]:
     return entry
 
 
-def _check_parity(student: Student, inputs: Sequence[Input], logits_NC: FloatArray) -> None:
-    difference = float(np.abs(student.logits(inputs) - logits_NC).max())
-    scale = max(1.0, float(np.abs(logits_NC).max()))
+@torch.no_grad()
+def _embeddings(student: Student, inputs: Sequence[Input]) -> FloatArray:
+    """Of length 1, N x D."""
+    module = student.module.eval().cpu()
+    rows = student.preprocessor.encode(list(inputs))
+    batches = [as_tensors(student.preprocessor.batch([row])) for row in rows]
+    found: FloatArray = F.normalize(torch.cat([module(**batch).embedding for batch in batches]), dim=1).numpy()
+    return found
+
+
+def _check_parity(what: str, trained: FloatArray, exported: FloatArray) -> None:
+    difference = float(np.abs(trained - exported).max())
+    scale = max(1.0, float(np.abs(exported).max()))
     if not difference <= FP32_TOLERANCE * scale:
         raise IntegrityError(
-            f"the exported network differs from the trained one by {difference:.3g} in a logit, more than "
+            f"the exported network differs from the trained one by {difference:.3g} in {what}, more than "
             f"{FP32_TOLERANCE * scale:.3g}. Nothing was shipped. Please report this with the versions of torch and "
             "onnxruntime."
         )

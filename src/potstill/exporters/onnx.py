@@ -17,12 +17,13 @@ import numpy as np
 import onnx
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
-from torch import Tensor
+from torch import Tensor, nn
 
 from potstill.exporters.precisions import Precision
 from potstill.exporters.static_int8 import has_pictures, static_int8
 from potstill.exporters.target import LogitsOnly
-from potstill.students.base import Student, as_tensors
+from potstill.runtime.manifest import EMBEDDING
+from potstill.students.base import Student, StudentOutput, as_tensors
 from potstill.types import Input
 
 OPSET = 20
@@ -35,6 +36,8 @@ NARROW = 32
 def to_onnx(student: Student, example: Input, *, max_length: int) -> bytes:
     """The network in fp32, batch and length dynamic; inputs are named as in the preprocessor's batch.
 
+    The first output is `logits`; a student with embeddings (see `has_embedding`) has them as a second one, `EMBEDDING`.
+
     Args:
         student: a trained student.
         example: any input that it takes, to trace the network with.
@@ -43,7 +46,8 @@ def to_onnx(student: Student, example: Input, *, max_length: int) -> bytes:
     encoded = student.preprocessor.encode([example])
     batch = student.preprocessor.batch([encoded[0], encoded[0]])
     names = tuple(batch)
-    wrapped = LogitsOnly(student.module, names).eval().cpu()
+    module, outputs = (_Both, ["logits", EMBEDDING]) if has_embedding(student) else (LogitsOnly, ["logits"])
+    wrapped = module(student.module, names).eval().cpu()
     batch_axis = torch.export.Dim("batch", min=1, max=MAX_BATCH)
     length_axis = torch.export.Dim("length", min=1, max=max(2, max_length))
     shapes = tuple({0: batch_axis, 1: length_axis} if a.ndim == 2 else {0: batch_axis} for a in batch.values())
@@ -53,7 +57,7 @@ def to_onnx(student: Student, example: Input, *, max_length: int) -> bytes:
             wrapped,
             arrays,
             input_names=list(names),
-            output_names=["logits"],
+            output_names=outputs,
             opset_version=OPSET,
             dynamo=True,
             dynamic_shapes={"arrays": shapes},
@@ -68,6 +72,25 @@ def to_onnx(student: Student, example: Input, *, max_length: int) -> bytes:
         node.doc_string = ""
     _narrow_inputs(model)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def has_embedding(student: Student) -> bool:
+    """Whether what lies under the head says something of its own: of texts on pieces, and not of n-grams."""
+    return student.preprocessor.kind == "text_tokens"
+
+
+class _Both(nn.Module):
+    """Logits and embedding; beside `LogitsOnly`, since other runtimes get the logits alone."""
+
+    def __init__(self, module: nn.Module, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.module = module
+        self.names = names
+
+    def forward(self, *arrays: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns B x C and B x D."""
+        found: StudentOutput = self.module(**dict(zip(self.names, arrays, strict=True)))
+        return found.logits, found.embedding
 
 
 def _longer(tensor: Tensor, max_length: int) -> Tensor:

@@ -382,6 +382,9 @@ def _manifest(source: Source, exported: Exported, found: Export, files: Mapping[
             row["logits"] = logits.tolist()
     listed = {name: {"sha256": digest(content), "size_bytes": len(content)} for name, content in sorted(files.items())}
     evaluation = {"agreement": found.measured.agreement, "accuracy": found.measured.accuracy}
-    values = replace(base, probes=rows, precision=found.precision, evaluation=evaluation, files=listed).to_json()
+    # Other runtimes get the logits alone.
+    size = base.embedding_size if found.target == "onnx" else None
+    changed = replace(base, probes=rows, precision=found.precision, evaluation=evaluation, files=listed)
+    values = replace(changed, embedding_size=size).to_json()
     model = {"file": exported.file, "precision": found.precision, "target": found.target, "runtime": found.runtime}
     return {**values, "model": {**model, **exported.entry}}

@@ -16,6 +16,8 @@ FORMAT = "potstill-bundle"
 GENERATIVE_FORMAT = "potstill-generative-bundle"
 FORMAT_VERSION = 1
 NAME = "manifest.json"
+# Output of a network; torch calls a step inside it `embedding`.
+EMBEDDING = "text_embedding"
 MAX_MANIFEST_BYTES = 16 * 1024**2
 
 
@@ -39,6 +41,8 @@ class Manifest:
         threshold: for inputs that are out of scope; None accepts everything.
         probes: inputs (texts, or nested lists for arrays) with the logits that they must give.
         tolerance: largest difference of a probe's logit.
+        embedding_size: values of the network's second output `EMBEDDING`; None where it has none, as in all bundles
+            from before there was one.
         licenses: part -> licence, where known.
         evaluation: the result line of the run.
         created_by: name and version of what wrote it.
@@ -52,6 +56,7 @@ class Manifest:
     threshold: Threshold | None
     probes: Sequence[Mapping[str, Any]]
     tolerance: float
+    embedding_size: int | None = None
     licenses: Mapping[str, str] = field(default_factory=dict)
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     created_by: str = ""
@@ -60,6 +65,9 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """The content of manifest.json."""
         threshold = self.threshold
+        embedding = (
+            {} if self.embedding_size is None else {"embedding": {"output": EMBEDDING, "size": self.embedding_size}}
+        )
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -70,6 +78,7 @@ class Manifest:
             "calibration": {"temperatures": list(self.temperatures)},
             "threshold": {"score": threshold.score, "value": threshold.value} if threshold else None,
             "probes": {"tolerance": self.tolerance, "rows": [dict(row) for row in self.probes]},
+            **embedding,
             "licenses": dict(self.licenses),
             "evaluation": dict(self.evaluation),
             "files": {name: dict(entry) for name, entry in self.files.items()},
@@ -141,6 +150,7 @@ def _from_values(values: Mapping[str, Any]) -> Manifest:
             {"input": row["input"], "logits": [float(x) for x in row["logits"]]} for row in values["probes"]["rows"]
         ],
         tolerance=float(values["probes"]["tolerance"]),
+        embedding_size=int(values["embedding"]["size"]) if "embedding" in values else None,
         licenses={str(k): str(v) for k, v in values.get("licenses", {}).items()},
         evaluation=dict(values.get("evaluation", {})),
         created_by=str(values.get("created_by", "")),

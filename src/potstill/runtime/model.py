@@ -1,4 +1,4 @@
-"""A loaded bundle: inputs in, labels with calibrated probabilities out. N rows, C logits."""
+"""A loaded bundle: inputs in, labels with calibrated probabilities out. N rows, C logits, D values of an embedding."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from potstill.errors import BundleError, DataError
-from potstill.runtime.manifest import NAME, Manifest, check_files, parse_manifest
+from potstill.runtime.manifest import EMBEDDING, NAME, Manifest, check_files, parse_manifest
 from potstill.runtime.media import read_picture, read_sound
 from potstill.runtime.onnx_guard import check_onnx
 from potstill.runtime.preprocess import KINDS, Preprocessor
@@ -78,18 +78,42 @@ class Model:
         Raises:
             DataError: an input of a type or shape that this model doesn't take.
         """
-        _check_list(inputs)
-        parts = [self._block(inputs[i : i + BLOCK]) for i in range(0, len(inputs), BLOCK)]
-        return np.concatenate(parts) if parts else np.zeros((0, self.schema.num_logits), np.float32)
+        return self._outputs(inputs, "logits", self.schema.num_logits)
 
-    def _block(self, inputs: Sequence[Input]) -> FloatArray:
+    def embed(self, inputs: Sequence[Input]) -> FloatArray:
+        """Returns what the network sees in each input, float32, N x D, each of length 1.
+
+        Inputs that the student takes for alike lie close together, so a dot product says how alike.
+
+        Raises:
+            DataError: as `logits`, or this bundle gives no embeddings.
+        """
+        size = self.manifest.embedding_size
+        if size is None:
+            raise DataError(
+                "this bundle gives no embeddings. Those of students that read texts as pieces (cnn, static, encoder) "
+                "do, unless they were written before there were any; then distil the student again."
+            )
+        features_ND = self._outputs(inputs, EMBEDDING, size)
+        # A text of which the network sees nothing stays 0.
+        lengths_N1 = np.maximum(np.linalg.norm(features_ND, axis=1, keepdims=True), 1e-12)
+        found: FloatArray = features_ND / lengths_N1
+        return found
+
+    def _outputs(self, inputs: Sequence[Input], name: str, width: int) -> FloatArray:
+        _check_list(inputs)
+        parts = [self._block(inputs[i : i + BLOCK], name, width) for i in range(0, len(inputs), BLOCK)]
+        return np.concatenate(parts) if parts else np.zeros((0, width), np.float32)
+
+    def _block(self, inputs: Sequence[Input], name: str, width: int) -> FloatArray:
         encoded = self._preprocessor.encode(inputs)
         order = np.argsort([self._preprocessor.length(item) for item in encoded], kind="stable")
-        logits_NC = np.empty((len(encoded), self.schema.num_logits), np.float32)
+        found = np.empty((len(encoded), width), np.float32)
         for start in range(0, len(order), BATCH_SIZE):
             positions = order[start : start + BATCH_SIZE]
-            logits_NC[positions] = self.run(self._preprocessor.batch([encoded[i] for i in positions]))
-        return logits_NC
+            batch = self._preprocessor.batch([encoded[i] for i in positions])
+            found[positions] = self._session.run([name], batch)[0]
+        return found
 
     @property
     def modality(self) -> Literal["text", "image", "audio"]:
@@ -119,7 +143,7 @@ class Model:
 
     def run(self, batch: dict[str, Any]) -> FloatArray:
         """The network alone, on prepared arrays."""
-        logits: FloatArray = self._session.run(None, batch)[0]
+        logits: FloatArray = self._session.run(["logits"], batch)[0]
         return logits
 
     def predict(self, inputs: Sequence[Input]) -> list[Prediction]:
@@ -219,7 +243,20 @@ def load(path: Path | str, *, threads: int = 1) -> Model:
     # Convolutions on pictures were given ranges for int8 and compute in it; elsewhere int8 is a way to store weights.
     computes_int8 = manifest.precision == "int8" and preprocessor.kind in ("pixels", "log_mel")
     session = open_session(files["model.onnx"], threads, computes_int8=computes_int8)
+    _check_outputs(session, manifest)
     return Model(manifest, preprocessor, session, hashlib.sha256(files[NAME]).hexdigest())
+
+
+def _check_outputs(session: InferenceSession, manifest: Manifest) -> None:
+    shapes = {output.name: output.shape for output in session.get_outputs()}
+    promised = {"logits"} if manifest.embedding_size is None else {"logits", EMBEDDING}
+    if missing := promised - set(shapes):
+        raise BundleError(f"the model has no output {min(missing)!r}. Export the student again.")
+    if manifest.embedding_size is not None and shapes[EMBEDDING][-1:] != [manifest.embedding_size]:
+        raise BundleError(
+            f"the model's embeddings have the shape {shapes[EMBEDDING]}, and the manifest says "
+            f"{manifest.embedding_size} values. Export the student again."
+        )
 
 
 def _preprocessor(manifest: Manifest, files: dict[str, bytes]) -> Preprocessor:

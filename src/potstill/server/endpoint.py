@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import msgspec
+from sqlalchemy.exc import DataError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -17,7 +18,7 @@ from starlette.websockets import WebSocket
 from potstill.errors import PotstillError
 from potstill.server.auth import Key
 from potstill.server.bodies import decode, read_bytes
-from potstill.server.errors import ApiError, forbidden
+from potstill.server.errors import ApiError, forbidden, invalid
 from potstill.server.ids import new_id
 from potstill.server.log import log, log_failure
 from potstill.server.services import Services
@@ -66,6 +67,40 @@ Handler = Callable[[Call], Awaitable[Any]]
 NOBODY = Key(id="", project="", name="", may_store=False)
 
 
+PAGE = ("after", "limit", "order")
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doc:
+    """What the server's description says of a route that its code doesn't.
+
+    Attributes:
+        answer: `object` of the JSON that comes back; `page of X` and `list of X` hold such; `json` is any object.
+        query: names of parameters; `page` stands for those of a page.
+        reads: type of the body where the endpoint's own says less.
+        form: fields of a form -> whether they must be there.
+        raw: media type of a body that is no JSON.
+        media: media type of the answer.
+        status: of the answer.
+        streams: whether it can come as events.
+        also_text: whether it can come as text.
+    """
+
+    answer: str
+    query: tuple[str, ...] = ()
+    reads: type[Any] | None = None
+    form: Mapping[str, bool] = field(default_factory=dict)
+    raw: str = ""
+    media: str = "application/json"
+    status: int = 200
+    streams: bool = False
+    also_text: bool = False
+
+
+NO_DOC = Doc(answer="json")
+
+
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
@@ -77,6 +112,7 @@ class Endpoint:
         policy: who may; there is no default, so a new route says it.
         handler: answers.
         body: type of the JSON that it takes (a msgspec Struct or dict); None: the handler reads what it wants.
+        doc: for the server's description; pages of the dashboard stand in none.
         refuse: shows an error to whom JSON says nothing; None: as the API does.
     """
 
@@ -85,6 +121,7 @@ class Endpoint:
     policy: Policy
     handler: Handler
     body: type[Any] | None = None
+    doc: Doc = NO_DOC
     refuse: Callable[[Request, ApiError], Response] | None = None
 
 
@@ -119,6 +156,10 @@ class Resource:
             return self._refuse(request, error)
         except ClientDisconnect:
             return Response(status_code=499)
+        except (OverflowError, DataError) as error:
+            log_failure("value out of range", error, route=self.path, method=request.method)
+            message = "A number of this request is too large, or a text holds a NUL character; neither can be kept."
+            return self._refuse(request, invalid(message, code="value_out_of_range"))
         except PotstillError as error:
             log_failure("failed", error, route=self.path, method=request.method)
             return self._refuse(request, ApiError(500, str(error), kind="server_error", code=type(error).__name__))

@@ -19,15 +19,16 @@ NAMING = (files.c.digest, upload_parts.c.digest, completions.c.request_blob, bat
 
 
 def new_file(
-    project: str, *, filename: str, purpose: str, digest: str, size: int, expires_at: int | None = None
+    project: str, *, filename: str, purpose: str, digest: str, size: int, lifetime_s: int | None = None
 ) -> dict[str, Any]:
-    """The row of a file whose bytes were kept."""
+    """The row of a file whose bytes were kept; it expires `lifetime_s` after it was made, to the second."""
+    created_at = now()
     return {
         "seq": next_seq(),
         "project": project,
         "id": new_id("file-"),
-        "created_at": now(),
-        "expires_at": expires_at,
+        "created_at": created_at,
+        "expires_at": None if lifetime_s is None else created_at + lifetime_s,
         "filename": filename,
         "purpose": purpose,
         "bytes": size,

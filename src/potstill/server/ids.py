@@ -9,6 +9,7 @@ import time
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SEQ_PER_S = 1_000_000 << 10
 """Places within a second: microseconds, and ten bits within each."""
+LAST_SEQ = 2**63 - 1
 CHANCE_BYTES = 4096
 _lock = threading.Lock()
 _last = 0
@@ -38,8 +39,8 @@ def _random(size: int) -> bytes:
 
 
 def first_seq_of(created: int) -> int:
-    """No row of this second or later stands before it."""
-    return created * SEQ_PER_S
+    """No row of this second or later stands before it; a time that no row can have is brought into 63 bits."""
+    return max(0, min(created * SEQ_PER_S, LAST_SEQ))
 
 
 def new_id(prefix: str, seq: int | None = None) -> str:

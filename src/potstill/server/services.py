@@ -21,6 +21,7 @@ from potstill.server.models import Students
 from potstill.server.models.aliases import Aliases
 from potstill.server.rates import Rates
 from potstill.server.realtime import Voices
+from potstill.server.remote_pictures import RemotePictures, read_hosts
 from potstill.server.settings import Settings
 from potstill.server.upstream import Teachers
 from potstill.server.writing import Engines
@@ -40,6 +41,7 @@ class Services:
     students: Students
     aliases: Aliases
     engines: Engines
+    pictures: RemotePictures
     voices: Voices
     jobs: Supervisor
     evals: Runner
@@ -66,10 +68,11 @@ def open_services(settings: Settings) -> Iterator[Services]:
                 "folder with --data."
             ) from error
         voices = Voices(settings.voices)
+        pictures = read_hosts(settings.images_from)
         database = open_database(settings.data, settings.database_url)
         stack.callback(database.close)
         blobs = Blobs(settings.data / "blobs")
-        supervisor = Supervisor(database, blobs, settings.data, settings.base_paths())
+        supervisor = Supervisor(database, blobs, settings.data, settings.base_paths(), settings.images_from)
         supervisor.start()
         stack.callback(supervisor.stop)
         engines = Engines(threads=settings.writing_threads)
@@ -81,9 +84,10 @@ def open_services(settings: Settings) -> Iterator[Services]:
             keyring=Keyring(database),
             blobs=blobs,
             metrics=metrics,
-            teachers=Teachers(settings.teachers, settings.teacher_timeout_s, metrics, engines),
-            students=Students(database, settings.data, engines),
+            teachers=Teachers(settings.teachers, settings.teacher_timeout_s, metrics, engines, pictures),
+            students=Students(database, settings.data, engines, pictures),
             engines=engines,
+            pictures=pictures,
             aliases=Aliases(database),
             voices=voices,
             jobs=supervisor,

@@ -89,6 +89,7 @@ class Settings:
         bases: name -> folder or .gguf file of a language model that students which write can be cut from.
         writing_threads: of the one engine that all writing models of this server share.
         allow_python_graders: whether an eval's criterion may be Python code, which then runs here.
+        images_from: hosts that pictures may be fetched from, see `potstill.server.remote_pictures.read_hosts`.
         fleet: the publisher's folder, whose devices report here; None: no devices.
     """
 
@@ -105,6 +106,7 @@ class Settings:
     bases: tuple[tuple[str, str], ...] = ()
     writing_threads: int = 1
     allow_python_graders: bool = False
+    images_from: tuple[str, ...] = ()
     fleet: Path | None = None
 
     def __post_init__(self) -> None:

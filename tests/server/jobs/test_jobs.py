@@ -74,6 +74,8 @@ def test_a_job_from_file_to_answer(client):
     for model in (name, checkpoint.fine_tuned_model_checkpoint):
         answer = client.chat.completions.create(model=model, messages=[SYSTEM, {"role": "user", "content": text}])
         assert json.loads(answer.choices[0].message.content)["intent"] in {"card", "loan", "travel", "weather"}
+    (vector,) = client.embeddings.create(model=name, input=text).data
+    assert sum(x * x for x in vector.embedding) == pytest.approx(1, abs=1e-5)
     assert {m.id for m in client.models.list()} >= {name, "potstill-auto", "potstill-cnn"}
     assert [j.id for j in client.fine_tuning.jobs.list(metadata={"team": "a"})] == [job.id]
     assert client.fine_tuning.jobs.list(metadata={"team": "b"}).data == []

@@ -98,3 +98,96 @@ def test_what_can_t_be_done_is_said(client, options, message):
     for stream in (False, True):
         with pytest.raises(openai.BadRequestError, match=message):
             ask(client, **options, stream=stream)
+
+
+PARAMETERS = {
+    "type": "object",
+    "properties": {
+        "kind": {"$ref": "#/$defs/Kind"},
+        "why": {"type": "object", "properties": {"sure": {"type": "boolean"}}, "required": ["sure"]},
+    },
+    "required": ["kind", "why"],
+    "additionalProperties": False,
+    "$defs": {"Kind": {"enum": ["loan", "card"]}},
+}
+TOOLS = [
+    {"type": "function", "function": {"name": "rate", "parameters": PARAMETERS}},
+    {"type": "function", "function": {"name": "hang_up", "description": "ends the talk"}},
+]
+
+
+def calls_of(client, *, stream, **options):
+    """Name, arguments and reason of the end of one answer."""
+    asked = {"tools": TOOLS, "temperature": 1.5, "max_tokens": 400, **options}
+    if not stream:
+        choice = ask(client, "tools", **asked).choices[0]
+        (call,) = choice.message.tool_calls
+        assert choice.message.content is None and call.id.startswith("call_") and call.type == "function"
+        return call.function.name, call.function.arguments, choice.finish_reason
+    chunks = list(ask(client, "tools", **asked, stream=True))
+    deltas = [c.choices[0].delta for c in chunks]
+    pieces = [call for delta in deltas for call in delta.tool_calls or ()]
+    assert [piece.index for piece in pieces] == [0] * len(pieces) and not any(delta.content for delta in deltas)
+    assert pieces[0].id.startswith("call_") and all(piece.id is None for piece in pieces[1:])
+    written = "".join(piece.function.arguments for piece in pieces)
+    return pieces[0].function.name, written, chunks[-1].choices[0].finish_reason
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_call_that_must_come_comes_and_parses(client, seed, stream):
+    name, arguments, finish = calls_of(client, tool_choice="required", seed=seed, stream=stream)
+    assert finish == "tool_calls" and name in ("rate", "hang_up")
+    said = json.loads(arguments)
+    if name == "rate":
+        assert said["kind"] in ("loan", "card") and isinstance(said["why"]["sure"], bool) and len(said) == 2
+    else:
+        assert said == {}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("name", ["rate", "hang_up"])
+def test_the_tool_that_is_named_is_called(client, name, stream):
+    choice = {"type": "function", "function": {"name": name}}
+    for seed in range(3):
+        found, arguments, finish = calls_of(client, tool_choice=choice, seed=seed, stream=stream)
+        assert (found, finish) == (name, "tool_calls") and isinstance(json.loads(arguments), dict)
+
+
+def test_no_stop_ends_a_call_in_the_middle(client):
+    _, arguments, finish = calls_of(client, stream=False, tool_choice="required", seed=1, stop=['"', ":"])
+    assert finish == "tool_calls" and isinstance(json.loads(arguments), dict)
+
+
+def test_a_call_that_is_cut_off_says_so(client):
+    choice = ask(client, "tools", tools=TOOLS, tool_choice="required", max_tokens=1).choices[0]
+    assert choice.finish_reason == "length" and not choice.message.tool_calls
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tool_choice": "required"}, "when 'tools' are specified"),
+        ({"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "x"}}}, "none of the tools"),
+        ({"tools": TOOLS, "tool_choice": "sometimes"}, "'tool_choice' is none, auto"),
+        ({"tools": [{"type": "function", "function": {"name": "a b"}}], "tool_choice": "required"}, "function.name"),
+        (
+            {
+                "tools": [
+                    {
+                        "type": "function",
+                        "function": {
+                            "name": "a",
+                            "parameters": {"type": "object", "properties": {"x": {"type": "string", "pattern": "a"}}},
+                        },
+                    }
+                ],
+                "tool_choice": "required",
+            },
+            "can't be held to",
+        ),
+    ],
+)
+def test_choices_of_tools_that_can_t_be_met(client, options, message):
+    with pytest.raises(openai.BadRequestError, match=message):
+        ask(client, "tools", **options)

@@ -12,7 +12,6 @@ from sqlalchemy import Connection, Row, select
 from potstill.server.answerers import Json
 from potstill.server.database.tables import batch_lines
 from potstill.server.files import add_file, new_file
-from potstill.server.ids import now
 
 if TYPE_CHECKING:
     from potstill.server.services import Services
@@ -65,7 +64,7 @@ async def keep_results(services: Services, row: Row[Any], kept_s: int | None) ->
                     _count(usage, msgspec.json.decode(body)["response"]["body"].get("usage") or {})
             files = []
             for name, draft, count in (("output", answers, counts[0]), ("error", errors, counts[1])):
-                options = {"purpose": "batch_output", "size": draft.size, "expires_at": now() + (kept_s or KEPT_S)}
+                options = {"purpose": "batch_output", "size": draft.size, "lifetime_s": kept_s or KEPT_S}
                 named: Json = {"filename": f"{row.id}_{name}.jsonl", **options}
                 files.append(new_file(row.project, digest=draft.keep(), **named) if count else None)
         return Results(answers=files[0], errors=files[1], counts=(counts[0], counts[1]), usage=_shown(usage))

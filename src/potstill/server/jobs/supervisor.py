@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +31,24 @@ from potstill.server.log import log, log_failure
 MAX_DEATHS = 3
 """A child that dies so often without getting further has found an error of ours."""
 PREEMPTED = 75
-KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_CACHE_HOME", "PYTHONPATH")
+KEPT_VARIABLES = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_CACHE_HOME", "PYTHONPATH"),
+    # Whom a job trusts that fetches pictures.
+    *("SSL_CERT_FILE", "SSL_CERT_DIR"),
+)
 
 
 class Supervisor:
     """A thread that works through the jobs, one at a time."""
 
-    def __init__(self, database: Database, blobs: Blobs, data: Path, bases: Mapping[str, str]) -> None:
+    def __init__(
+        self, database: Database, blobs: Blobs, data: Path, bases: Mapping[str, str], images_from: Sequence[str]
+    ) -> None:
         self._database = database
         self._blobs = blobs
         self._data = data
         self._bases = bases
+        self._images_from = images_from
         self._wake = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="potstill-jobs", daemon=True)
@@ -66,7 +73,7 @@ class Supervisor:
             try:
                 row = self._database.write_now(claim)
                 if row is not None:
-                    job = _Job(row, self._database, self._blobs, self._data, self._bases)
+                    job = _Job(row, self._database, self._blobs, self._data, self._bases, self._images_from)
                     job.run(lambda: self._stopping, self._wake)
                     continue
             except Exception as error:  # the thread must live on
@@ -79,12 +86,21 @@ class Supervisor:
 class _Job:
     """One attempt of one job."""
 
-    def __init__(self, row: Row[Any], database: Database, blobs: Blobs, data: Path, bases: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        row: Row[Any],
+        database: Database,
+        blobs: Blobs,
+        data: Path,
+        bases: Mapping[str, str],
+        images_from: Sequence[str],
+    ) -> None:
         self.row = row
         self.database = database
         self.blobs = blobs
         self.data = data
         self.bases = bases
+        self.images_from = images_from
         self.folder = data / "jobs" / row.id
         self.done: dict[str, Any] | None = None
         self.num_said = 0
@@ -120,6 +136,7 @@ class _Job:
             "training": str(self.blobs.path(row.training_digest)),
             "validation": validation,
             "bases": dict(self.bases),
+            "images_from": list(self.images_from),
         }
 
     def _run_child(self, stopping: Callable[[], bool], wake: threading.Event) -> tuple[int, str | None]:

@@ -19,7 +19,7 @@ from potstill.server.jobs.bases import BASES
 from potstill.server.jobs.curve import Curve, results_csv
 from potstill.server.jobs.request import JobRequest, hyperparameters
 from potstill.server.jobs.telling import SKIPPED_IMAGES, Say, event
-from potstill.server.training_files.pictures import read_image
+from potstill.server.training_files.pictures import Reader, read_image
 from potstill.students import KINDS as STUDENTS
 from potstill.students import StudentBuilder
 from potstill.teachers import Recorded
@@ -29,15 +29,17 @@ CHECKPOINT_EVERY_S = 5.0
 INPUT, TEACHER = "@input", "@teacher"
 
 
-def train(request: JobRequest, compiled: Compiled, held_rows: Sequence[Row], folder: Path, say: Say) -> None:
+def train(
+    request: JobRequest, compiled: Compiled, held_rows: Sequence[Row], folder: Path, say: Say, read: Reader
+) -> None:
     """Trains the student of a job, or goes on where it was interrupted.
 
     Raises:
         PotstillError: it can't be trained.
         PreemptedError: it was asked to stop.
     """
-    write_rows(folder / "train.jsonl", compiled.rows, compiled.task)
-    write_rows(folder / "test.jsonl", held_rows, compiled.task)
+    write_rows(folder / "train.jsonl", compiled.rows, compiled.task, read)
+    write_rows(folder / "test.jsonl", held_rows, compiled.task, read)
     recipe = make_recipe(request, compiled, folder, has_test=bool(held_rows))
     usual = "resnet" if compiled.task.prompt.modality == "image" else "cnn"
     student = recipe.student.kind if recipe.student else f"{usual}, chosen by the data"
@@ -49,7 +51,7 @@ def train(request: JobRequest, compiled: Compiled, held_rows: Sequence[Row], fol
     _finish(say, compiled, recipe, curve, dict(done.result), skipped.read_text("utf-8") if skipped.is_file() else None)
 
 
-def write_rows(path: Path, rows: Sequence[Row], task: Task) -> None:
+def write_rows(path: Path, rows: Sequence[Row], task: Task, read: Reader = read_image) -> None:
     """Rows as potstill reads them, each input once; of answers that contradict each other the first one stays.
 
     Columns: the input, a label for each field, and the teacher's recorded answer, which here is the label.
@@ -58,7 +60,7 @@ def write_rows(path: Path, rows: Sequence[Row], task: Task) -> None:
     for row in rows:
         value = row.input
         if task.prompt.modality == "image":
-            image = read_image(value)
+            image = read(value)
             if image.reason:
                 continue
             name = f"images/{path.stem}-{row.line}"

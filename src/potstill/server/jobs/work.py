@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,11 @@ from potstill.server.compiling.free_text import read_written
 from potstill.server.jobs.bases import AUTO, SMOLLM2, WRITES, kind_of_base
 from potstill.server.jobs.request import JobRequest
 from potstill.server.jobs.telling import SKIPPED_IMAGES, Say, event
-from potstill.server.training_files import Example, read_chat_lines
+from potstill.server.remote_pictures import fetch_all, read_fetched, read_hosts
+from potstill.server.training_files import Example, read_chat_lines, remote_urls
+from potstill.server.training_files.pictures import Reader, SkippedImage
+
+FETCHED = "fetched"
 
 
 def work(order: Mapping[str, Any], folder: Path, say: Say) -> None:
@@ -27,7 +33,9 @@ def work(order: Mapping[str, Any], folder: Path, say: Say) -> None:
     if request.validation_file:
         files += f" and validation file: {request.validation_file}"
     event(say, "validating", f"Validating {files}", status="validating_files")
-    examples, held_out = _read(order, folder, say)
+    pictures = folder / FETCHED
+    read = partial(read_fetched, pictures)
+    examples, held_out = _read(order, folder, say, read)
     compiled, why = _compiled(request, examples)
     if compiled is None:
         _write(request, order["bases"], why, examples, held_out, folder, say)
@@ -41,7 +49,7 @@ def work(order: Mapping[str, Any], folder: Path, say: Say) -> None:
     # Torch takes seconds to load, and a file that can't be used doesn't need it.
     from potstill.server.jobs.training import train
 
-    train(request, compiled, held_rows, folder, say)
+    train(request, compiled, held_rows, folder, say, read)
 
 
 def _compiled(request: JobRequest, examples: Sequence[Example]) -> tuple[Compiled | None, str]:
@@ -86,17 +94,35 @@ def _write(
     train_writer(request, Base(name=name, path=bases.get(name, "")), rows, held, folder, say)
 
 
-def _read(order: Mapping[str, Any], folder: Path, say: Say) -> tuple[Sequence[Example], Sequence[Example]]:
-    training = read_chat_lines(Path(order["training"]).read_bytes())
+def _read(
+    order: Mapping[str, Any], folder: Path, say: Say, read: Reader
+) -> tuple[Sequence[Example], Sequence[Example]]:
+    _fetch(order, folder / FETCHED)
+    training = read_chat_lines(Path(order["training"]).read_bytes(), read=read)
     if training.skipped:
         report = [{"line": s.line, "image": s.index, "reason": s.reason} for s in training.skipped]
         write_atomic(folder / SKIPPED_IMAGES, canonical_json(report))
-        shown = "; ".join(f"line {s.line}, image {s.index}: {s.reason}" for s in training.skipped[:10])
-        event(say, "skipped", f"Skipped {len(report)} image(s): {shown}", level="warn")
+    _report_skipped(say, "skipped", "image(s)", training.skipped)
     if not order["validation"]:
         return training.examples, ()
-    validation = read_chat_lines(Path(order["validation"]).read_bytes(), least=1, what="Validation")
+    validation = read_chat_lines(Path(order["validation"]).read_bytes(), least=1, what="Validation", read=read)
+    _report_skipped(say, "skipped held", "validation image(s)", validation.skipped)
     return training.examples, validation.examples
+
+
+def _report_skipped(say: Say, key: str, what: str, skipped: Sequence[SkippedImage]) -> None:
+    if skipped:
+        shown = "; ".join(f"line {s.line}, image {s.index}: {s.reason}" for s in skipped[:10])
+        event(say, key, f"Skipped {len(skipped)} {what}: {shown}", level="warn")
+
+
+def _fetch(order: Mapping[str, Any], folder: Path) -> None:
+    """Pictures behind addresses, where the administrator allows hosts; without, lines say that they can't be had."""
+    hosts = order.get("images_from") or []
+    files = [Path(order[name]) for name in ("training", "validation") if order[name]]
+    urls = [url for path in files for url in remote_urls(path.read_bytes())] if hosts else []
+    if urls:
+        asyncio.run(fetch_all(urls, read_hosts(hosts), folder))
 
 
 def _report_held_out(say: Say, compiled: Compiled, rows: Sequence[Row], strange: Sequence[int]) -> None:

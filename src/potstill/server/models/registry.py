@@ -19,6 +19,7 @@ from potstill.server.database.tables import models
 from potstill.server.errors import no_such_model
 from potstill.server.ids import next_seq, now
 from potstill.server.models.student import Student
+from potstill.server.remote_pictures import RemotePictures
 from potstill.server.writing import Engines, ModelFile, Writer, open_writer
 
 CLASSIFIER, WRITER = "classifier", "writer"
@@ -64,10 +65,11 @@ def model_object(row: Any) -> dict[str, Any]:
 class Students:
     """Loads a bundle when its student is asked first, and keeps the last few."""
 
-    def __init__(self, database: Database, data: Path, engines: Engines) -> None:
+    def __init__(self, database: Database, data: Path, engines: Engines, pictures: RemotePictures) -> None:
         self._database = database
         self._data = data
         self._engines = engines
+        self._pictures = pictures
         self._loaded: OrderedDict[tuple[str, str], Student | Writer] = OrderedDict()
         self._lock = asyncio.Lock()
 
@@ -105,4 +107,5 @@ class Students:
     def _load(self, row: Row[Any]) -> Student | Writer:
         if row.kind == WRITER:
             return open_writer("student", open_bundle(self._data / row.folder), self._engines)
-        return Student(row.id, load(self._data / row.folder), Task.from_json(json.loads(row.template)))
+        task = Task.from_json(json.loads(row.template))
+        return Student(row.id, load(self._data / row.folder), task, pictures=self._pictures)

@@ -13,8 +13,9 @@ from potstill.runtime.model import Model, Prediction
 from potstill.server.answerers import Json, completion, in_chunks
 from potstill.server.compiling import Task
 from potstill.server.errors import invalid
-from potstill.server.models.data_url import picture_bytes
 from potstill.server.models.enum import allowed_values, best_allowed
+from potstill.server.models.picture import picture_bytes
+from potstill.server.remote_pictures import NO_PICTURES, RemotePictures
 
 LONG_TEXT = 20_000
 """Characters; up to this a prediction takes less time than a change of thread."""
@@ -29,6 +30,7 @@ class Student:
     model: Model
     task: Task
     label: str = "student"
+    pictures: RemotePictures = NO_PICTURES
 
     @property
     def name(self) -> str:
@@ -68,7 +70,7 @@ class Student:
         try:
             value, fits = self.task.prompt.take(messages)
             if self.task.prompt.modality == "image":
-                value = await run_in_threadpool(self.model.read, picture_bytes(value))
+                value = await run_in_threadpool(self.model.read, await picture_bytes(value, self.pictures))
             elif len(value) <= LONG_TEXT:
                 return self.model.predict([value])[0], fits
             return (await run_in_threadpool(self.model.predict, [value]))[0], fits

@@ -13,12 +13,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from potstill.runtime.listening import SileroVoice
 from potstill.server.answerers import Json
-from potstill.server.auth import Key
 from potstill.server.endpoint import refuse
-from potstill.server.errors import ApiError, invalid, not_found
+from potstill.server.errors import ApiError, forbidden, invalid, not_found
 from potstill.server.ids import new_id, now
 from potstill.server.log import log, log_failure
 from potstill.server.realtime import telling
+from potstill.server.realtime.client_secrets import PREFIX, Grant, find_grant
 from potstill.server.realtime.session import LONGEST_S, Session
 from potstill.server.realtime.talk import Talk
 from potstill.server.services import Services
@@ -41,13 +41,13 @@ class Realtime:
         """Answers one connection; a refusal before it is open has a status and OpenAI's error body."""
         socket = WebSocket(scope, receive, send)
         try:
-            key = self._key(socket)
-            talk = await self._open(socket)
+            grant = await self._grant(socket)
+            talk = await self._open(socket, grant)
         except ApiError as error:
             await refuse(error, scope, receive, send)
             return
         self.num_open += 1
-        log("realtime began", project=key.project)
+        log("realtime began", project=grant.key.project)
         try:
             await socket.accept(PROTOCOL if PROTOCOL in socket.scope.get("subprotocols", ()) else None)
             async with asyncio.timeout(LONGEST_S):
@@ -64,19 +64,33 @@ class Realtime:
         finally:
             self.num_open -= 1
 
-    def _key(self, socket: WebSocket) -> Key:
-        """The key of the header, or of the protocol's name, since a browser can set no header."""
+    async def _grant(self, socket: WebSocket) -> Grant:
+        """What the key or the client's secret opens; it stands in the header, or in the protocol's name for a browser.
+
+        Raises:
+            ApiError: 401.
+        """
+        name = socket.query_params.get("model", "")
         named = [p for p in socket.scope.get("subprotocols", ()) if p.startswith(KEY_PROTOCOL)]
         if named and "authorization" not in socket.headers:
-            return self.services.keyring.check(named[0].removeprefix(KEY_PROTOCOL))
-        return self.services.keyring.find(socket)
+            secret = named[0].removeprefix(KEY_PROTOCOL)
+        else:
+            secret = socket.headers.get("authorization", "").partition(" ")[2].strip()
+            if not secret.startswith(PREFIX):
+                return Grant(key=self.services.keyring.find(socket), model=name, session={})
+        if not secret.startswith(PREFIX):
+            return Grant(key=self.services.keyring.check(secret), model=name, session={})
+        grant = await find_grant(self.services, secret)
+        if name not in ("", grant.model):
+            raise forbidden(f"This client secret is for the model '{grant.model}'.", "wrong_model")
+        return grant
 
-    async def _open(self, socket: WebSocket) -> Talk:
+    async def _open(self, socket: WebSocket, grant: Grant) -> Talk:
         if "realtime=v1" in socket.headers.get("openai-beta", ""):
             raise invalid("The beta form of the realtime API is not served.", code="beta_api_shape_disabled")
         if "call_id" in socket.query_params:
             raise not_found("call", socket.query_params["call_id"], "call_id")
-        name = socket.query_params.get("model", "")
+        name = grant.model
         model = self.services.voices.find(name)
         if self.num_open >= MOST_SESSIONS:
             busy = ApiError(
@@ -85,7 +99,10 @@ class Realtime:
             busy.headers["retry-after"] = "5"
             raise busy
         session = Session(id=new_id("sess_"), model=name, expires_at=int(now()) + LONGEST_S)
-        return await run_in_threadpool(Talk, session, model, SileroVoice)
+        talk = await run_in_threadpool(Talk, session, model, SileroVoice)
+        if grant.session:
+            talk.configure(grant.session)
+        return talk
 
 
 async def _converse(socket: WebSocket, talk: Talk) -> None:

@@ -80,11 +80,19 @@ class Talk:
             raise invalid(f"Invalid value: '{kind[:100]}' is no event of a client.", "type", "invalid_value")
         return handlers[kind](said)
 
-    def _update(self, said: Json) -> list[Json]:
-        session = updated(self._session, said.get("session"))
+    def configure(self, wish: Any) -> None:
+        """Changes the settings, as `session.update` does.
+
+        Raises:
+            ApiError: 400: what this student can't do; nothing is changed then.
+        """
+        session = updated(self._session, wish)
         if (session.format, session.detection) != (self._session.format, self._session.detection):
             self._hearing = Hearing(self._model, session.format, session.detection, self._voice)
         self._session = session
+
+    def _update(self, said: Json) -> list[Json]:
+        self.configure(said.get("session"))
         return [telling.event("session.updated", session=self._shown())]
 
     def _append(self, said: Json) -> list[Json]:

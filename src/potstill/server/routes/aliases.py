@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from potstill.server.answerers import find_answerer
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import not_found
 
 PATH = "/v1/potstill/aliases"
@@ -41,7 +41,15 @@ async def remove(call: Call) -> dict[str, Any]:
 
 
 ENDPOINTS = (
-    Endpoint(method="POST", path=PATH, policy=Policy.PROJECT, handler=put, body=Put),
-    Endpoint(method="GET", path=PATH, policy=Policy.PROJECT, handler=list_all),
-    Endpoint(method="DELETE", path=PATH + "/{name:path}", policy=Policy.PROJECT, handler=remove),
+    Endpoint(
+        method="POST", path=PATH, policy=Policy.PROJECT, handler=put, body=Put, doc=Doc(answer="potstill.aliases")
+    ),
+    Endpoint(method="GET", path=PATH, policy=Policy.PROJECT, handler=list_all, doc=Doc(answer="potstill.aliases")),
+    Endpoint(
+        method="DELETE",
+        path=PATH + "/{name:path}",
+        policy=Policy.PROJECT,
+        handler=remove,
+        doc=Doc(answer="potstill.alias"),
+    ),
 )

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, select
 from potstill.server.batches.lines import ENDPOINT, MAX_BYTES
 from potstill.server.batches.store import batch_object, find_batch, move
 from potstill.server.database.tables import batches
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import invalid
 from potstill.server.files import find_file
 from potstill.server.ids import new_id, next_seq, now
@@ -107,8 +107,24 @@ async def cancel(call: Call) -> dict[str, Any]:
 
 
 ENDPOINTS = (
-    Endpoint(method="POST", path=BATCHES, policy=Policy.PROJECT, handler=create, body=BatchRequest),
-    Endpoint(method="GET", path=BATCHES, policy=Policy.PROJECT, handler=list_all),
-    Endpoint(method="GET", path=f"{BATCHES}/{{batch_id}}", policy=Policy.PROJECT, handler=retrieve),
-    Endpoint(method="POST", path=f"{BATCHES}/{{batch_id}}/cancel", policy=Policy.PROJECT, handler=cancel),
+    Endpoint(
+        method="POST", path=BATCHES, policy=Policy.PROJECT, handler=create, body=BatchRequest, doc=Doc(answer="batch")
+    ),
+    Endpoint(
+        method="GET",
+        path=BATCHES,
+        policy=Policy.PROJECT,
+        handler=list_all,
+        doc=Doc(answer="page of batch", query=("page",)),
+    ),
+    Endpoint(
+        method="GET", path=f"{BATCHES}/{{batch_id}}", policy=Policy.PROJECT, handler=retrieve, doc=Doc(answer="batch")
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{BATCHES}/{{batch_id}}/cancel",
+        policy=Policy.PROJECT,
+        handler=cancel,
+        doc=Doc(answer="batch"),
+    ),
 )

@@ -22,7 +22,7 @@ from potstill.server.chat import (
     joined,
     store,
 )
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.ids import SEQ_PER_S, new_id, next_seq
 from potstill.server.streaming import event_stream
 from potstill.server.writing import Writer
@@ -95,5 +95,12 @@ def _shown(chunk: Json, head: Json, *, wants_usage: bool) -> Json | None:
 
 
 ENDPOINTS = (
-    Endpoint(method="POST", path="/v1/chat/completions", policy=Policy.PROJECT, handler=create, body=dict[str, Any]),
+    Endpoint(
+        method="POST",
+        path="/v1/chat/completions",
+        policy=Policy.PROJECT,
+        handler=create,
+        body=dict[str, Any],
+        doc=Doc(answer="chat.completion", reads=ChatRequest, streams=True),
+    ),
 )

@@ -8,7 +8,7 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 
 from potstill.server.datasets import Findings, questions_of, write_dataset
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import invalid
 from potstill.server.files import add_file, find_file, new_file
 from potstill.server.matching import Filter
@@ -66,4 +66,13 @@ async def create(call: Call) -> dict[str, Any]:
     return {"object": "potstill.dataset", "file_id": file["id"], "bytes": size, **found.to_json()}
 
 
-ENDPOINTS = (Endpoint(method="POST", path="/v1/potstill/datasets", policy=Policy.PROJECT, handler=create, body=Create),)
+ENDPOINTS = (
+    Endpoint(
+        method="POST",
+        path="/v1/potstill/datasets",
+        policy=Policy.PROJECT,
+        handler=create,
+        body=Create,
+        doc=Doc(answer="potstill.dataset"),
+    ),
+)

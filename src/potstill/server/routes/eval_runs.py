@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, delete, select, update
 from starlette.responses import Response
 
 from potstill.server.database.tables import eval_items, eval_runs
-from potstill.server.endpoint import Call, Endpoint, Policy, json_response
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy, json_response
 from potstill.server.errors import invalid, not_found
 from potstill.server.evals.compare import compare
 from potstill.server.evals.runner import OPEN
@@ -180,14 +180,45 @@ def _base(call: Call) -> str:
 
 
 ENDPOINTS = (
-    Endpoint(method="POST", path=RUNS, policy=Policy.PROJECT, handler=create, body=RunRequest),
-    Endpoint(method="GET", path=RUNS, policy=Policy.PROJECT, handler=list_all),
-    Endpoint(method="GET", path=RUN, policy=Policy.PROJECT, handler=retrieve),
+    Endpoint(
+        method="POST",
+        path=RUNS,
+        policy=Policy.PROJECT,
+        handler=create,
+        body=RunRequest,
+        doc=Doc(answer="eval.run", status=201),
+    ),
+    Endpoint(
+        method="GET",
+        path=RUNS,
+        policy=Policy.PROJECT,
+        handler=list_all,
+        doc=Doc(answer="page of eval.run", query=("page", "status")),
+    ),
+    Endpoint(method="GET", path=RUN, policy=Policy.PROJECT, handler=retrieve, doc=Doc(answer="eval.run")),
     # The SDK calls the second, the published document has the first.
-    Endpoint(method="POST", path=RUN, policy=Policy.PROJECT, handler=cancel),
-    Endpoint(method="POST", path=f"{RUN}/cancel", policy=Policy.PROJECT, handler=cancel),
-    Endpoint(method="DELETE", path=RUN, policy=Policy.PROJECT, handler=remove),
-    Endpoint(method="GET", path=f"{RUN}/output_items", policy=Policy.PROJECT, handler=list_items),
-    Endpoint(method="GET", path=f"{RUN}/output_items/{{item_id}}", policy=Policy.PROJECT, handler=retrieve_item),
-    Endpoint(method="GET", path=f"{RUN}/compare/{{other_id}}", policy=Policy.PROJECT, handler=compare_with),
+    Endpoint(method="POST", path=RUN, policy=Policy.PROJECT, handler=cancel, doc=Doc(answer="eval.run")),
+    Endpoint(method="POST", path=f"{RUN}/cancel", policy=Policy.PROJECT, handler=cancel, doc=Doc(answer="eval.run")),
+    Endpoint(method="DELETE", path=RUN, policy=Policy.PROJECT, handler=remove, doc=Doc(answer="eval.run.deleted")),
+    Endpoint(
+        method="GET",
+        path=f"{RUN}/output_items",
+        policy=Policy.PROJECT,
+        handler=list_items,
+        doc=Doc(answer="page of eval.run.output_item", query=("page", "status")),
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{RUN}/output_items/{{item_id}}",
+        policy=Policy.PROJECT,
+        handler=retrieve_item,
+        doc=Doc(answer="eval.run.output_item"),
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{RUN}/compare/{{other_id}}",
+        policy=Policy.PROJECT,
+        handler=compare_with,
+        doc=Doc(answer="eval.comparison"),
+    ),
 )

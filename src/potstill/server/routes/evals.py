@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, select, update
 from starlette.responses import Response
 
 from potstill.server.database.tables import eval_items, eval_runs, evals
-from potstill.server.endpoint import Call, Endpoint, Policy, json_response
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy, json_response
 from potstill.server.errors import invalid
 from potstill.server.evals.store import eval_object, find_eval
 from potstill.server.graders import GraderError, parse_grader
@@ -137,9 +137,35 @@ async def remove(call: Call) -> dict[str, Any]:
 
 
 ENDPOINTS = (
-    Endpoint(method="POST", path="/v1/evals", policy=Policy.PROJECT, handler=create, body=EvalRequest),
-    Endpoint(method="GET", path="/v1/evals", policy=Policy.PROJECT, handler=list_all),
-    Endpoint(method="GET", path="/v1/evals/{eval_id}", policy=Policy.PROJECT, handler=retrieve),
-    Endpoint(method="POST", path="/v1/evals/{eval_id}", policy=Policy.PROJECT, handler=change, body=EvalUpdate),
-    Endpoint(method="DELETE", path="/v1/evals/{eval_id}", policy=Policy.PROJECT, handler=remove),
+    Endpoint(
+        method="POST",
+        path="/v1/evals",
+        policy=Policy.PROJECT,
+        handler=create,
+        body=EvalRequest,
+        doc=Doc(answer="eval", status=201),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/evals",
+        policy=Policy.PROJECT,
+        handler=list_all,
+        doc=Doc(answer="page of eval", query=("page", "order_by")),
+    ),
+    Endpoint(method="GET", path="/v1/evals/{eval_id}", policy=Policy.PROJECT, handler=retrieve, doc=Doc(answer="eval")),
+    Endpoint(
+        method="POST",
+        path="/v1/evals/{eval_id}",
+        policy=Policy.PROJECT,
+        handler=change,
+        body=EvalUpdate,
+        doc=Doc(answer="eval"),
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/v1/evals/{eval_id}",
+        policy=Policy.PROJECT,
+        handler=remove,
+        doc=Doc(answer="eval.deleted"),
+    ),
 )

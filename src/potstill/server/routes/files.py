@@ -17,7 +17,7 @@ from starlette.types import Message
 from potstill.errors import StoreError
 from potstill.server.bodies import check_length
 from potstill.server.database.tables import files
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import invalid, too_large
 from potstill.server.files import add_file, drop_content, file_object, find_file, new_file
 from potstill.server.ids import now
@@ -40,9 +40,9 @@ async def create(call: Call) -> dict[str, Any]:
             raise invalid(
                 f"Invalid 'purpose': '{purpose[:50]}' is not one of {', '.join(PURPOSES)}.", "purpose", "invalid_value"
             )
-        expires_at = read_expiry(form.get("expires_after[anchor]"), form.get("expires_after[seconds]"))
-        if purpose == "batch" and expires_at is None:
-            expires_at = now() + BATCH_FILE_S
+        lifetime_s = read_expiry(form.get("expires_after[anchor]"), form.get("expires_after[seconds]"))
+        if purpose == "batch" and lifetime_s is None:
+            lifetime_s = BATCH_FILE_S
         upload = file_of(form, "file")
         digest, size = await keep(call, upload, limit)
         row = new_file(
@@ -51,7 +51,7 @@ async def create(call: Call) -> dict[str, Any]:
             purpose=purpose,
             digest=digest,
             size=size,
-            expires_at=expires_at,
+            lifetime_s=lifetime_s,
         )
     await call.services.database.write(lambda connection: add_file(connection, row))
     return file_object(row)
@@ -196,7 +196,7 @@ def file_of(form: FormData, name: str) -> UploadFile:
 
 
 def read_expiry(anchor: Any, seconds: Any) -> int | None:
-    """When a file that is made now expires.
+    """After how many seconds a file expires.
 
     Raises:
         ApiError: 400.
@@ -212,13 +212,36 @@ def read_expiry(anchor: Any, seconds: Any) -> int | None:
             "expires_after.seconds",
             "invalid_value",
         )
-    return now() + int(text)
+    return int(text)
 
 
 ENDPOINTS = (
-    Endpoint(method="POST", path="/v1/files", policy=Policy.PROJECT, handler=create),
-    Endpoint(method="GET", path="/v1/files", policy=Policy.PROJECT, handler=list_all),
-    Endpoint(method="GET", path="/v1/files/{file_id}", policy=Policy.PROJECT, handler=retrieve),
-    Endpoint(method="DELETE", path="/v1/files/{file_id}", policy=Policy.PROJECT, handler=remove),
-    Endpoint(method="GET", path="/v1/files/{file_id}/content", policy=Policy.PROJECT, handler=content),
+    Endpoint(
+        method="POST",
+        path="/v1/files",
+        policy=Policy.PROJECT,
+        handler=create,
+        doc=Doc(
+            answer="file",
+            form={"file": True, "purpose": True, "expires_after[anchor]": False, "expires_after[seconds]": False},
+        ),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/files",
+        policy=Policy.PROJECT,
+        handler=list_all,
+        doc=Doc(answer="page of file", query=("page", "purpose")),
+    ),
+    Endpoint(method="GET", path="/v1/files/{file_id}", policy=Policy.PROJECT, handler=retrieve, doc=Doc(answer="file")),
+    Endpoint(
+        method="DELETE", path="/v1/files/{file_id}", policy=Policy.PROJECT, handler=remove, doc=Doc(answer="file")
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/files/{file_id}/content",
+        policy=Policy.PROJECT,
+        handler=content,
+        doc=Doc(answer="", media="application/octet-stream"),
+    ),
 )

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Row, Table, select, update
 
 from potstill.server.database.tables import job_checkpoints, job_events, jobs
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import invalid, not_found
 from potstill.server.ids import new_id, next_seq, now
 from potstill.server.jobs.request import JobRequest, check_request
@@ -164,12 +164,61 @@ async def _wish(call: Call, wish: str) -> dict[str, Any]:
 
 
 ENDPOINTS = (
-    Endpoint(method="POST", path=JOBS, policy=Policy.PROJECT, handler=create, body=JobRequest),
-    Endpoint(method="GET", path=JOBS, policy=Policy.PROJECT, handler=list_all),
-    Endpoint(method="GET", path=f"{JOBS}/{{job_id}}", policy=Policy.PROJECT, handler=retrieve),
-    Endpoint(method="GET", path=f"{JOBS}/{{job_id}}/events", policy=Policy.PROJECT, handler=list_events),
-    Endpoint(method="GET", path=f"{JOBS}/{{job_id}}/checkpoints", policy=Policy.PROJECT, handler=list_checkpoints),
-    Endpoint(method="POST", path=f"{JOBS}/{{job_id}}/cancel", policy=Policy.PROJECT, handler=cancel),
-    Endpoint(method="POST", path=f"{JOBS}/{{job_id}}/pause", policy=Policy.PROJECT, handler=pause),
-    Endpoint(method="POST", path=f"{JOBS}/{{job_id}}/resume", policy=Policy.PROJECT, handler=resume),
+    Endpoint(
+        method="POST",
+        path=JOBS,
+        policy=Policy.PROJECT,
+        handler=create,
+        body=JobRequest,
+        doc=Doc(answer="fine_tuning.job"),
+    ),
+    Endpoint(
+        method="GET",
+        path=JOBS,
+        policy=Policy.PROJECT,
+        handler=list_all,
+        doc=Doc(answer="page of fine_tuning.job", query=("page", "metadata")),
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{JOBS}/{{job_id}}",
+        policy=Policy.PROJECT,
+        handler=retrieve,
+        doc=Doc(answer="fine_tuning.job"),
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{JOBS}/{{job_id}}/events",
+        policy=Policy.PROJECT,
+        handler=list_events,
+        doc=Doc(answer="page of fine_tuning.job.event", query=("page",)),
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{JOBS}/{{job_id}}/checkpoints",
+        policy=Policy.PROJECT,
+        handler=list_checkpoints,
+        doc=Doc(answer="page of fine_tuning.job.checkpoint", query=("page",)),
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{JOBS}/{{job_id}}/cancel",
+        policy=Policy.PROJECT,
+        handler=cancel,
+        doc=Doc(answer="fine_tuning.job"),
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{JOBS}/{{job_id}}/pause",
+        policy=Policy.PROJECT,
+        handler=pause,
+        doc=Doc(answer="fine_tuning.job"),
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{JOBS}/{{job_id}}/resume",
+        policy=Policy.PROJECT,
+        handler=resume,
+        doc=Doc(answer="fine_tuning.job"),
+    ),
 )

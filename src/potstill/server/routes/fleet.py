@@ -10,7 +10,7 @@ from potstill.errors import ReportError
 from potstill.fleet.formats.report import MAX_REPORT_BYTES, open_report
 from potstill.fleet.publisher.inbox import accept_report, read_record
 from potstill.server.bodies import read_bytes
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import ApiError, unauthorized
 
 # Everybody's devices that nobody has heard of yet, together: each of them costs a file.
@@ -37,4 +37,12 @@ async def report(call: Call) -> dict[str, Any]:
 
 
 PATH = "/v1/potstill/fleet/reports"
-ENDPOINTS = (Endpoint(method="POST", path=PATH, policy=Policy.DEVICE, handler=report),)
+ENDPOINTS = (
+    Endpoint(
+        method="POST",
+        path=PATH,
+        policy=Policy.DEVICE,
+        handler=report,
+        doc=Doc(answer="potstill.report", raw="application/octet-stream"),
+    ),
+)

@@ -8,7 +8,7 @@ from sqlalchemy import literal, select
 from starlette.responses import Response
 
 from potstill import __version__
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.metrics import CONTENT_TYPE
 
 
@@ -25,5 +25,7 @@ async def metrics(call: Call) -> Response:
 
 ENDPOINTS = (
     Endpoint(method="GET", path="/healthz", policy=Policy.PUBLIC, handler=health),
-    Endpoint(method="GET", path="/metrics", policy=Policy.ADMIN, handler=metrics),
+    Endpoint(
+        method="GET", path="/metrics", policy=Policy.ADMIN, handler=metrics, doc=Doc(answer="", media="text/plain")
+    ),
 )

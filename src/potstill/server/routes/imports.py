@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
 from potstill.server.bodies import read_bytes
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import forbidden
 from potstill.server.importing.completions import Origin, import_lines
 from potstill.server.importing.evals import EvalImport, import_eval
@@ -54,7 +54,27 @@ async def create_job(call: Call) -> dict[str, Any]:
 
 PATH = "/v1/potstill/imports"
 ENDPOINTS = (
-    Endpoint(method="POST", path=PATH, policy=Policy.PROJECT, handler=create),
-    Endpoint(method="POST", path=PATH + "/evals", policy=Policy.PROJECT, handler=create_eval, body=EvalImport),
-    Endpoint(method="POST", path=PATH + "/jobs", policy=Policy.PROJECT, handler=create_job, body=JobImport),
+    Endpoint(
+        method="POST",
+        path=PATH,
+        policy=Policy.PROJECT,
+        handler=create,
+        doc=Doc(answer="potstill.import", query=("model", "teacher", "metadata"), raw="application/jsonl"),
+    ),
+    Endpoint(
+        method="POST",
+        path=PATH + "/evals",
+        policy=Policy.PROJECT,
+        handler=create_eval,
+        body=EvalImport,
+        doc=Doc(answer="potstill.import"),
+    ),
+    Endpoint(
+        method="POST",
+        path=PATH + "/jobs",
+        policy=Policy.PROJECT,
+        handler=create_job,
+        body=JobImport,
+        doc=Doc(answer="json"),
+    ),
 )

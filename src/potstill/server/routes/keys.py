@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, update
 
 from potstill.server.auth import add_key, new_secret
 from potstill.server.database.tables import keys
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import invalid, not_found
 from potstill.server.ids import now
 
@@ -77,7 +77,11 @@ async def revoke(call: Call) -> dict[str, Any]:
 
 PATH = "/v1/potstill/keys"
 ENDPOINTS = (
-    Endpoint(method="POST", path=PATH, policy=Policy.ADMIN, handler=create, body=Create),
-    Endpoint(method="GET", path=PATH, policy=Policy.ADMIN, handler=list_all),
-    Endpoint(method="DELETE", path=PATH + "/{key_id}", policy=Policy.ADMIN, handler=revoke),
+    Endpoint(
+        method="POST", path=PATH, policy=Policy.ADMIN, handler=create, body=Create, doc=Doc(answer="potstill.key")
+    ),
+    Endpoint(method="GET", path=PATH, policy=Policy.ADMIN, handler=list_all, doc=Doc(answer="list of potstill.key")),
+    Endpoint(
+        method="DELETE", path=PATH + "/{key_id}", policy=Policy.ADMIN, handler=revoke, doc=Doc(answer="potstill.key")
+    ),
 )

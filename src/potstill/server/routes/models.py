@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from potstill.server.database.tables import models
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import forbidden, no_such_model
 from potstill.server.jobs.bases import BASES, base_object
 from potstill.server.models import find_model, model_object
@@ -59,7 +59,11 @@ def _teacher(name: str) -> dict[str, Any]:
 
 
 ENDPOINTS = (
-    Endpoint(method="GET", path="/v1/models", policy=Policy.PROJECT, handler=list_all),
-    Endpoint(method="GET", path="/v1/models/{model:path}", policy=Policy.PROJECT, handler=retrieve),
-    Endpoint(method="DELETE", path="/v1/models/{model:path}", policy=Policy.PROJECT, handler=remove),
+    Endpoint(method="GET", path="/v1/models", policy=Policy.PROJECT, handler=list_all, doc=Doc(answer="list of model")),
+    Endpoint(
+        method="GET", path="/v1/models/{model:path}", policy=Policy.PROJECT, handler=retrieve, doc=Doc(answer="model")
+    ),
+    Endpoint(
+        method="DELETE", path="/v1/models/{model:path}", policy=Policy.PROJECT, handler=remove, doc=Doc(answer="model")
+    ),
 )

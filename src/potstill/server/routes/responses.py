@@ -14,7 +14,7 @@ from potstill.server.answerers import Answerer, Json, find_answerer
 from potstill.server.bodies import convert
 from potstill.server.chat import ChatRequest, check_request, finish, first_and_rest, joined
 from potstill.server.completions import find_completion, remove, request_of
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import ApiError, invalid, not_found
 from potstill.server.files import drop_content
 from potstill.server.ids import SEQ_PER_S, new_id, next_seq
@@ -151,8 +151,21 @@ async def _earlier(call: Call, id: str | None) -> list[dict[str, Any]]:
 
 
 ENDPOINTS = (
-    Endpoint(method="POST", path=RESPONSES, policy=Policy.PROJECT, handler=create, body=ResponseRequest),
-    Endpoint(method="GET", path=ONE, policy=Policy.PROJECT, handler=retrieve),
-    Endpoint(method="DELETE", path=ONE, policy=Policy.PROJECT, handler=remove_one),
-    Endpoint(method="GET", path=ONE + "/input_items", policy=Policy.PROJECT, handler=list_items),
+    Endpoint(
+        method="POST",
+        path=RESPONSES,
+        policy=Policy.PROJECT,
+        handler=create,
+        body=ResponseRequest,
+        doc=Doc(answer="response", streams=True),
+    ),
+    Endpoint(method="GET", path=ONE, policy=Policy.PROJECT, handler=retrieve, doc=Doc(answer="response")),
+    Endpoint(method="DELETE", path=ONE, policy=Policy.PROJECT, handler=remove_one, doc=Doc(answer="response")),
+    Endpoint(
+        method="GET",
+        path=ONE + "/input_items",
+        policy=Policy.PROJECT,
+        handler=list_items,
+        doc=Doc(answer="page of json", query=("page",)),
+    ),
 )

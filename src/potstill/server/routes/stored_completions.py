@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from potstill.server.completions import find_completion, metadata_rows, remove, request_of
 from potstill.server.database.tables import completion_metadata, completions
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.files import drop_content
 from potstill.server.matching import Filter, find_page
 from potstill.server.pages import check_metadata, metadata_filter, page_body, read_page, read_time
@@ -115,9 +115,28 @@ def _message(id: str, message: dict[str, Any]) -> dict[str, Any]:
 
 
 ENDPOINTS = (
-    Endpoint(method="GET", path=PATH, policy=Policy.PROJECT, handler=list_all),
-    Endpoint(method="GET", path=ONE, policy=Policy.PROJECT, handler=retrieve),
-    Endpoint(method="POST", path=ONE, policy=Policy.PROJECT, handler=change, body=Update),
-    Endpoint(method="DELETE", path=ONE, policy=Policy.PROJECT, handler=delete_one),
-    Endpoint(method="GET", path=ONE + "/messages", policy=Policy.PROJECT, handler=messages),
+    Endpoint(
+        method="GET",
+        path=PATH,
+        policy=Policy.PROJECT,
+        handler=list_all,
+        doc=Doc(
+            answer="page of chat.completion",
+            query=("page", "model", "metadata", "created_after", "created_before", "text"),
+        ),
+    ),
+    Endpoint(method="GET", path=ONE, policy=Policy.PROJECT, handler=retrieve, doc=Doc(answer="chat.completion")),
+    Endpoint(
+        method="POST", path=ONE, policy=Policy.PROJECT, handler=change, body=Update, doc=Doc(answer="chat.completion")
+    ),
+    Endpoint(
+        method="DELETE", path=ONE, policy=Policy.PROJECT, handler=delete_one, doc=Doc(answer="chat.completion.deleted")
+    ),
+    Endpoint(
+        method="GET",
+        path=ONE + "/messages",
+        policy=Policy.PROJECT,
+        handler=messages,
+        doc=Doc(answer="page of json", query=("page",)),
+    ),
 )

@@ -8,7 +8,7 @@ from typing import Any
 from potstill.server.answerers import find_answerer
 from potstill.server.bodies import convert
 from potstill.server.chat import count_tokens, first_and_rest, joined
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import invalid
 from potstill.server.ids import new_id, now
 from potstill.server.streaming import event_stream
@@ -61,5 +61,12 @@ async def _events(
 
 
 ENDPOINTS = (
-    Endpoint(method="POST", path="/v1/completions", policy=Policy.PROJECT, handler=create, body=dict[str, Any]),
+    Endpoint(
+        method="POST",
+        path="/v1/completions",
+        policy=Policy.PROJECT,
+        handler=create,
+        body=dict[str, Any],
+        doc=Doc(answer="text_completion", reads=TextOptions, streams=True),
+    ),
 )

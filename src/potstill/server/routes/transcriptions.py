@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from potstill.errors import DataError
 from potstill.runtime.media.sounds import read_sound
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import invalid
 from potstill.server.realtime.talk import said_text
 from potstill.server.realtime.telling import logprobs, worth_of
@@ -54,4 +54,16 @@ async def create(call: Call) -> Any:
     return found | ({"logprobs": logprobs(text, prediction)} if wants else {})
 
 
-ENDPOINTS = (Endpoint(method="POST", path=PATH, policy=Policy.PROJECT, handler=create),)
+ENDPOINTS = (
+    Endpoint(
+        method="POST",
+        path=PATH,
+        policy=Policy.PROJECT,
+        handler=create,
+        doc=Doc(
+            answer="json",
+            form={"file": True, "model": True, "response_format": False, "stream": False, "include[]": False},
+            also_text=True,
+        ),
+    ),
+)

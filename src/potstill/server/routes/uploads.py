@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, delete, select, update
 from starlette.concurrency import run_in_threadpool
 
 from potstill.server.database.tables import upload_parts, uploads
-from potstill.server.endpoint import Call, Endpoint, Policy
+from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import invalid
 from potstill.server.files import add_file, drop_content, file_object, find_file, new_file
 from potstill.server.ids import new_id, now
@@ -105,14 +105,13 @@ async def complete(call: Call) -> dict[str, Any]:
             f"The parts have {size} bytes, and the upload was announced with {upload.bytes}.", "part_ids", "wrong_size"
         )
     digest = await run_in_threadpool(_join, call, [parts[part].digest for part in body.part_ids], body.md5)
-    expires_at = now() + upload.file_expires_s if upload.file_expires_s else None
     row = new_file(
         call.project,
         filename=upload.filename,
         purpose=upload.purpose,
         digest=digest,
         size=size,
-        expires_at=expires_at,
+        lifetime_s=upload.file_expires_s or None,
     )
 
     def write(connection: Connection) -> None:
@@ -197,9 +196,24 @@ async def retrieve(call: Call) -> dict[str, Any]:
 
 
 ENDPOINTS = (
-    Endpoint(method="POST", path="/v1/uploads", policy=Policy.PROJECT, handler=create, body=Create),
-    Endpoint(method="GET", path=ONE, policy=Policy.PROJECT, handler=retrieve),
-    Endpoint(method="POST", path=ONE + "/parts", policy=Policy.PROJECT, handler=add_part),
-    Endpoint(method="POST", path=ONE + "/complete", policy=Policy.PROJECT, handler=complete, body=Complete),
-    Endpoint(method="POST", path=ONE + "/cancel", policy=Policy.PROJECT, handler=cancel),
+    Endpoint(
+        method="POST", path="/v1/uploads", policy=Policy.PROJECT, handler=create, body=Create, doc=Doc(answer="upload")
+    ),
+    Endpoint(method="GET", path=ONE, policy=Policy.PROJECT, handler=retrieve, doc=Doc(answer="upload")),
+    Endpoint(
+        method="POST",
+        path=ONE + "/parts",
+        policy=Policy.PROJECT,
+        handler=add_part,
+        doc=Doc(answer="upload.part", form={"data": True}),
+    ),
+    Endpoint(
+        method="POST",
+        path=ONE + "/complete",
+        policy=Policy.PROJECT,
+        handler=complete,
+        body=Complete,
+        doc=Doc(answer="upload"),
+    ),
+    Endpoint(method="POST", path=ONE + "/cancel", policy=Policy.PROJECT, handler=cancel, doc=Doc(answer="upload")),
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from potstill.errors import DataError
-from potstill.server.training_files.pictures import MAX_IMAGES, SkippedImage, read_image
+from potstill.server.training_files.pictures import MAX_IMAGES, Reader, SkippedImage, is_remote, read_image, url_of
 
 LEAST_EXAMPLES = 10
 MOST_IMAGE_EXAMPLES = 50_000
@@ -65,13 +65,16 @@ class TrainingFile:
     num_images: int
 
 
-def read_chat_lines(content: bytes, *, least: int = LEAST_EXAMPLES, what: str = "Training") -> TrainingFile:
+def read_chat_lines(
+    content: bytes, *, least: int = LEAST_EXAMPLES, what: str = "Training", read: Reader = read_image
+) -> TrainingFile:
     """Reads and checks a whole file.
 
     Args:
         content: JSONL.
         least: examples it must have.
         what: `Training` or `Validation`, for messages.
+        read: gives the pictures.
 
     Raises:
         TrainingFileError: it can't be used; the message names up to `MOST_PROBLEMS` lines.
@@ -83,7 +86,7 @@ def read_chat_lines(content: bytes, *, least: int = LEAST_EXAMPLES, what: str = 
         if not line.strip():
             continue
         try:
-            examples.append(_example(_parsed(line, number), number, skipped))
+            examples.append(_example(_parsed(line, number), number, skipped, read))
         except TrainingFileError as error:
             problems[number] = str(error)
             if len(problems) == MOST_PROBLEMS:
@@ -103,6 +106,23 @@ def read_chat_lines(content: bytes, *, least: int = LEAST_EXAMPLES, what: str = 
     return TrainingFile(examples=tuple(examples), skipped=tuple(skipped), num_images=sum(counts))
 
 
+def remote_urls(content: bytes) -> list[str]:
+    """Addresses of pictures that somebody has to fetch before the file is read; a wrong line has none."""
+    found = []
+    for number, line in enumerate(content.split(b"\n"), 1):
+        # Most files hold none, and needn't be parsed twice.
+        if b'"http' not in line.lower():
+            continue
+        try:
+            contents = [message.get("content") for message in _parsed(line, number)["messages"]]
+            parts = [part for content in contents if isinstance(content, list) for part in content]
+            urls = [url_of(part["image_url"]) for part in parts if part.get("type") == "image_url"]
+        except (TrainingFileError, TypeError, KeyError, AttributeError):
+            continue
+        found += [url for url in urls if is_remote(url)]
+    return found
+
+
 def _parsed(line: bytes, number: int) -> dict[str, Any]:
     try:
         value = json.loads(line)
@@ -113,7 +133,7 @@ def _parsed(line: bytes, number: int) -> dict[str, Any]:
     return value
 
 
-def _example(value: dict[str, Any], number: int, skipped: list[SkippedImage]) -> Example:
+def _example(value: dict[str, Any], number: int, skipped: list[SkippedImage], read: Reader) -> Example:
     if value.keys() >= PREFERENCE:
         raise _wrong(
             number,
@@ -136,7 +156,7 @@ def _example(value: dict[str, Any], number: int, skipped: list[SkippedImage]) ->
     last = answers[-1]
     return Example(
         line=number,
-        messages=tuple(_with_images(messages[:last], number, skipped)),
+        messages=tuple(_with_images(messages[:last], number, skipped, read)),
         answer=messages[last],
         extras=dict(value.get("potstill") or {}),
     )
@@ -178,7 +198,7 @@ def _check_parts(parts: list[Any], role: str, i: int, number: int) -> None:
 
 
 def _with_images(
-    messages: Sequence[dict[str, Any]], number: int, skipped: list[SkippedImage]
+    messages: Sequence[dict[str, Any]], number: int, skipped: list[SkippedImage], read: Reader
 ) -> list[Mapping[str, Any]]:
     """The messages without pictures that can't be used."""
     found: list[Mapping[str, Any]] = []
@@ -191,7 +211,7 @@ def _with_images(
         kept = []
         for part in content:
             if part["type"] == "image_url":
-                reason = read_image(part.get("image_url")).reason
+                reason = read(part.get("image_url")).reason
                 if reason:
                     skipped.append(SkippedImage(line=number, index=index, reason=reason))
                 index += 1

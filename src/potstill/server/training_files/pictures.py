@@ -1,16 +1,13 @@
-"""Pictures in training lines and requests: data URLs of JPEG, PNG and WEBP."""
+"""Pictures in training lines and requests: JPEG, PNG and WEBP, in data URLs."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-from potstill.errors import DataError
-from potstill.runtime.media import read_picture
-from potstill.types import Input
 
 MAX_IMAGES = 10
 MAX_BYTES = 10 * 1024**2
@@ -41,12 +38,14 @@ class Image:
     reason: str = ""
 
 
+Reader = Callable[[Any], Image]
+"""From an `image_url` to a picture."""
+
+
 def read_image(value: Any) -> Image:
-    """The bytes behind an `image_url`; they are looked at, and not decoded."""
-    url = value.get("url") if isinstance(value, dict) else value
-    if not isinstance(url, str):
-        return Image(reason="invalid image format")
-    if url.lower().startswith(("http:", "https:")):
+    """The bytes in an `image_url`; they are looked at, and not decoded. Nothing is fetched."""
+    url = url_of(value)
+    if is_remote(url):
         return Image(reason="inaccessible URL")
     head = DATA_URL.match(url)
     if head is None:
@@ -57,18 +56,22 @@ def read_image(value: Any) -> Image:
         content = base64.b64decode(url[head.end() :], validate=True)
     except (binascii.Error, ValueError):
         return Image(reason="invalid image format")
+    return checked_image(content)
+
+
+def checked_image(content: bytes) -> Image:
+    """A file, if its first bytes and its size are those of a picture that is taken."""
     if not content.startswith(STARTS):
         return Image(reason="invalid image format")
     return Image(reason="image too large") if len(content) > MAX_BYTES else Image(content)
 
 
-def decode_image(value: Any) -> Input:
-    """The picture behind an `image_url`, uint8, H x W x 3.
+def url_of(value: Any) -> str:
+    """The address in an `image_url`; empty where there is none."""
+    url = value.get("url") if isinstance(value, dict) else value
+    return url if isinstance(url, str) else ""
 
-    Raises:
-        DataError: it can't be had.
-    """
-    found = read_image(value)
-    if found.reason:
-        raise DataError(f"the image can't be used: {found.reason}. Send JPEG, PNG or WEBP as a data URL")
-    return read_picture(found.content)
+
+def is_remote(url: str) -> bool:
+    """Whether somebody would have to fetch it."""
+    return url.lower().startswith(("http:", "https:"))

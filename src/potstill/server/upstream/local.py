@@ -9,12 +9,13 @@ from potstill.runtime.generating import is_generative, open_bundle
 from potstill.runtime.model import load
 from potstill.server.compiling import AnswerField, AnswerForm, PromptForm, Task
 from potstill.server.models import Student
+from potstill.server.remote_pictures import RemotePictures
 from potstill.server.settings import TeacherSettings
 from potstill.server.writing import Engines, ModelFile, Writer, open_writer
 from potstill.types import LabelSchema
 
 
-def open_local(teacher: TeacherSettings, engines: Engines) -> Student | Writer:
+def open_local(teacher: TeacherSettings, engines: Engines, pictures: RemotePictures) -> Student | Writer:
     """A teacher that answers here; what writes is read when it is asked first.
 
     Raises:
@@ -29,7 +30,7 @@ def open_local(teacher: TeacherSettings, engines: Engines) -> Student | Writer:
     if model.modality not in ("text", "image"):
         raise BundleError(f"--teacher {teacher.name}: {path} reads {model.modality}; chats hold texts and pictures.")
     task = plain_task(model.schema, is_image=model.modality == "image")
-    return Student(teacher.name, model, task, label=teacher.name)
+    return Student(teacher.name, model, task, label=teacher.name, pictures=pictures)
 
 
 def plain_task(schema: LabelSchema, *, is_image: bool = False) -> Task:

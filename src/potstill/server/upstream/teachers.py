@@ -16,6 +16,7 @@ from potstill.server.errors import ApiError, no_such_model
 from potstill.server.log import log, redact
 from potstill.server.metrics import Metrics
 from potstill.server.models import Student
+from potstill.server.remote_pictures import RemotePictures
 from potstill.server.settings import ANY_MODEL, TeacherSettings
 from potstill.server.upstream.events import read_events
 from potstill.server.upstream.local import open_local
@@ -32,10 +33,15 @@ class Teachers:
     """All of them, with one pool of connections."""
 
     def __init__(
-        self, teachers: tuple[TeacherSettings, ...], timeout_s: float, metrics: Metrics, engines: Engines
+        self,
+        teachers: tuple[TeacherSettings, ...],
+        timeout_s: float,
+        metrics: Metrics,
+        engines: Engines,
+        pictures: RemotePictures,
     ) -> None:
         self.settings = {teacher.name: teacher for teacher in teachers}
-        self._local = {teacher.name: open_local(teacher, engines) for teacher in teachers if teacher.path}
+        self._local = {teacher.name: open_local(teacher, engines, pictures) for teacher in teachers if teacher.path}
         self._timeout_s = timeout_s
         self._metrics = metrics
         self._session: aiohttp.ClientSession | None = None

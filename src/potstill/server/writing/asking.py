@@ -11,6 +11,7 @@ from potstill.errors import DataError
 from potstill.runtime.generating.schema import check_schema
 from potstill.server.bodies import convert
 from potstill.server.errors import ApiError, invalid
+from potstill.server.writing.calling import call_schema
 from potstill.server.writing.engines import ModelFile
 
 Json = dict[str, Any]
@@ -64,7 +65,14 @@ def chat_request(body: Mapping[str, Any], model: ModelFile) -> Json:
     elif options.top_logprobs:
         raise invalid("'top_logprobs' is allowed where 'logprobs' is true.", "top_logprobs", "invalid_value")
     asked |= _form(options.response_format)
-    if options.tools and options.tool_choice != "none":
+    if not options.tools and options.tool_choice not in (None, "none", "auto"):
+        raise invalid("'tool_choice' is only allowed when 'tools' are specified.", "tool_choice")
+    if options.tools and (schema := call_schema(options.tools, options.tool_choice)) is not None:
+        # llama.cpp takes a schema of ours where it looks for no calls itself; the prompt has the tools all the same.
+        asked |= {"tools": options.tools, "tool_choice": "none", "response_format": _schema_form(schema)}
+        # A text that ends an answer would end the call in the middle.
+        asked.pop("stop", None)
+    elif options.tools and options.tool_choice != "none":
         asked["tools"] = options.tools
         for name in ("tool_choice", "parallel_tool_calls"):
             if getattr(options, name) is not None:
@@ -134,7 +142,11 @@ def _form(response_format: Json | None) -> Json:
         check_schema(schema)
     except DataError as error:
         raise invalid(f"Invalid schema for 'response_format': {error}", "response_format", "invalid_schema") from None
-    return {"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}}
+    return {"response_format": _schema_form(schema)}
+
+
+def _schema_form(schema: Json) -> Json:
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
 
 
 def _message(message: Json, place: str) -> Json:

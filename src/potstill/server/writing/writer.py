@@ -11,6 +11,7 @@ from potstill.runtime.generating import GenerativeBundle
 from potstill.server.accumulate import Accumulated
 from potstill.server.answerers import Json
 from potstill.server.writing.asking import chat_request
+from potstill.server.writing.calling import called
 from potstill.server.writing.engines import Engines, ModelFile
 from potstill.server.writing.telling import chat_chunk
 
@@ -40,7 +41,10 @@ class Writer:
     async def stream(self, body: Json) -> AsyncIterator[Json]:
         """The same as it is written."""
         asked = chat_request(body, self.model)
-        async for chunk in self.engines.chunks(self.model, "chat", asked):
+        # A schema of ours beside tools is that of a call.
+        is_call = asked.get("tool_choice") == "none"
+        chunks = self.engines.chunks(self.model, "chat", asked)
+        async for chunk in called(chunks) if is_call else chunks:
             yield chat_chunk(chunk, num_top=body.get("top_logprobs") or 0)
 
 

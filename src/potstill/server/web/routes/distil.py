@@ -21,6 +21,7 @@ from potstill.server.files import find_file
 from potstill.server.jobs.bases import AUTO, SMOLLM2
 from potstill.server.jobs.request import JobRequest
 from potstill.server.matching import Filter
+from potstill.server.remote_pictures import RemotePictures
 from potstill.server.routes import datasets, fine_tuning
 from potstill.server.training_files import read_chat_lines
 from potstill.server.web.filtering import to_filter, typed_filter
@@ -106,7 +107,7 @@ async def _page(visit: Visit, plan: DistilPlan) -> str:
         lines = BytesIO()
         found = write_dataset(services.database, services.blobs, project, wanted, held_out, lines)
         content = lines.getvalue()
-        check, modality = _check(found, content)
+        check, modality = _check(found, content, services.pictures)
         return check, modality, len(content)
 
     check, modality, size = await run_in_threadpool(read)
@@ -122,7 +123,7 @@ async def _page(visit: Visit, plan: DistilPlan) -> str:
     return distil_page(visit.viewer, await services.database.read(offer))
 
 
-def _check(found: Findings, content: bytes) -> tuple[DataCheck, str]:
+def _check(found: Findings, content: bytes, pictures: RemotePictures) -> tuple[DataCheck, str]:
     """What the job will see in these lines, and what its student reads: text or image; or that it writes."""
     counted = DataCheck(
         num_rows=found.num_matched,
@@ -133,7 +134,7 @@ def _check(found: Findings, content: bytes) -> tuple[DataCheck, str]:
         num_conflicts=len(found.conflicts),
     )
     try:
-        examples = read_chat_lines(content).examples
+        examples = read_chat_lines(content, read=pictures.presume).examples
         try:
             compiled = compile_chats(examples)
         except NotClosedError:
