@@ -1,13 +1,17 @@
+import csv
+import io
 import json
 import os
 import signal
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import openai
 import pytest
 
 from tests.server.running import running
+from tests.server.web.browsing import Browsing
 from tests.toys import sentences
 
 SYSTEM = {"role": "system", "content": "Say which intent a message has."}
@@ -66,14 +70,26 @@ def test_a_job_from_file_to_answer(client):
     assert places == sorted(places) and len(set(said)) == len(said)
     assert any("text classifier" in message for message in said)
     metrics = [e for e in client.fine_tuning.jobs.list_events(job.id, limit=100).data if e.type == "metrics"]
-    assert metrics[0].data.keys() >= {"step", "total_steps", "train_loss", "valid_loss"}
-    (checkpoint,) = client.fine_tuning.jobs.checkpoints.list(job.id).data
-    assert checkpoint.fine_tuned_model_checkpoint == f"{name}:ckpt-step-{checkpoint.step_number}"
-    table = client.files.content(done.result_files[0]).text.splitlines()
-    assert table[0] == "step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy" and len(table) > 1
-    for model in (name, checkpoint.fine_tuned_model_checkpoint):
+    names = {"train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy"}
+    assert metrics[0].data.keys() == {"step", "total_steps", *names}
+    checkpoints = client.fine_tuning.jobs.checkpoints.list(job.id).data
+    for checkpoint in checkpoints:
+        assert checkpoint.fine_tuned_model_checkpoint == f"{name}:ckpt-step-{checkpoint.step_number}"
+        assert checkpoint.metrics.valid_mean_token_accuracy is not None
+    (shipped,) = [each for each in checkpoints if each.metrics.full_valid_mean_token_accuracy is not None]
+    assert shipped.metrics.valid_loss == min(each.data["valid_loss"] for each in metrics)
+    table = list(csv.DictReader(io.StringIO(client.files.content(done.result_files[0]).text)))
+    assert list(table[0]) == ["step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy"]
+    told = {str(each.data["step"]): each.data for each in metrics}
+    for row in table:
+        said = told[row["step"]]
+        assert float(row["train_accuracy"]) == said["train_mean_token_accuracy"]
+        assert float(row["valid_mean_token_accuracy"]) == said["valid_mean_token_accuracy"]
+        assert 0 <= float(row["train_accuracy"]) <= 1
+    for model in (name, *(each.fine_tuned_model_checkpoint for each in checkpoints)):
         answer = client.chat.completions.create(model=model, messages=[SYSTEM, {"role": "user", "content": text}])
         assert json.loads(answer.choices[0].message.content)["intent"] in {"card", "loan", "travel", "weather"}
+        assert client.models.retrieve(model).id == model
     assert {m.id for m in client.models.list()} >= {name, "potstill-auto", "potstill-cnn"}
     assert [j.id for j in client.fine_tuning.jobs.list(metadata={"team": "a"})] == [job.id]
     assert client.fine_tuning.jobs.list(metadata={"team": "b"}).data == []
@@ -163,6 +179,51 @@ def test_killed_paused_and_restarted_a_job_goes_on(tmp_path):
         said = messages(client, job)
         assert len(said) == len(set(said)), "nothing is told twice"
         assert [m.id for m in client.models.list()].count(done.fine_tuned_model) == 1
+
+
+def test_checkpoints_judge_are_downloaded_and_go_with_their_student(server):
+    client = server.client()
+    job = client.fine_tuning.jobs.create(
+        model="potstill-static", training_file=upload(client, training_file()), hyperparameters={"n_epochs": 12}
+    )
+    name = wait(client, job, "succeeded").fine_tuned_model
+    checkpoints = client.fine_tuning.jobs.checkpoints.list(job.id).data
+    steps = [each.step_number for each in checkpoints]
+    assert steps == sorted(steps, reverse=True) and 3 <= len(steps) <= 4
+    folder = server.services.settings.data / "jobs" / job.id / "run"
+    assert len(list((folder / "checkpoints").iterdir())) == len(steps) - 1 and not list(folder.rglob("snapshots"))
+    criterion = {
+        "type": "string_check",
+        "name": "right",
+        "input": "{{ sample.output_json.intent }}",
+        "reference": "{{ item.intent }}",
+        "operation": "eq",
+    }
+    config = {"type": "custom", "item_schema": {"type": "object"}, "include_sample_schema": True}
+    made = client.evals.create(data_source_config=config, testing_criteria=[criterion])
+    rows = [{"item": {"text": text, "intent": label}} for text, label in sentences(40)]
+    template = {"type": "template", "template": [SYSTEM, {"role": "user", "content": "{{ item.text }}"}]}
+    for each in checkpoints:
+        source = {"type": "file_content", "content": rows}
+        asked = {"type": "completions", "model": each.fine_tuned_model_checkpoint, "source": source}
+        run = client.evals.runs.create(made.id, data_source={**asked, "input_messages": template})
+        until(lambda run=run: client.evals.runs.retrieve(run.id, eval_id=made.id).status == "completed")
+        counts = client.evals.runs.retrieve(run.id, eval_id=made.id).result_counts
+        assert counts.total == len(rows) and counts.errored == 0
+    with Browsing(server) as browser:
+        browser.sign_in(server.api_key)
+        page = browser.get(f"/jobs/{job.id}").text
+        assert "Accuracy, training" in page and "Accuracy, held out" in page
+        for each in checkpoints:
+            address = f"/models/{quote(each.fine_tuned_model_checkpoint, safe='')}"
+            assert address in page and f"/jobs/{job.id}" in browser.get(address).text
+            assert browser.get(f"{address}/files/model.onnx").content[:4]
+    client.models.delete(name)
+    for each in checkpoints:
+        with pytest.raises(openai.NotFoundError):
+            client.models.retrieve(each.fine_tuned_model_checkpoint)
+    assert client.fine_tuning.jobs.checkpoints.list(job.id).data == []
+    assert not list((folder / "checkpoints").iterdir()) and (folder / "bundle" / "model.onnx").is_file()
 
 
 def test_a_cancelled_job_stays_so(client):

@@ -172,6 +172,7 @@ WORDS = {
     "metric_valid_loss": "Loss, held out",
     "metric_full_valid_loss": "Loss, all held out",
     "metric_train_accuracy": "Accuracy, training",
+    "metric_train_mean_token_accuracy": "Accuracy, training",
     "metric_valid_mean_token_accuracy": "Accuracy, held out",
     "metric_full_valid_mean_token_accuracy": "Accuracy, all held out",
     "as_table": "The same as a table",

@@ -169,6 +169,7 @@ WORDS = {
     "metric_valid_loss": "손실, 검증",
     "metric_full_valid_loss": "손실, 검증 전체",
     "metric_train_accuracy": "정확도, 학습",
+    "metric_train_mean_token_accuracy": "정확도, 학습",
     "metric_valid_mean_token_accuracy": "정확도, 검증",
     "metric_full_valid_mean_token_accuracy": "정확도, 검증 전체",
     "as_table": "표로 보기",
