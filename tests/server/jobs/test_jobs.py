@@ -1,7 +1,9 @@
 import csv
 import io
 import json
+import math
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -224,6 +226,31 @@ def test_checkpoints_judge_are_downloaded_and_go_with_their_student(server):
             client.models.retrieve(each.fine_tuned_model_checkpoint)
     assert client.fine_tuning.jobs.checkpoints.list(job.id).data == []
     assert not list((folder / "checkpoints").iterdir()) and (folder / "bundle" / "model.onnx").is_file()
+
+
+def test_log_probabilities_teach_as_soft_labels(server):
+    client = server.client()
+    lines = []
+    for i, (text, label) in enumerate(sentences(60)):
+        other = "loan" if label == "card" else "card"
+        listed = [{"token": t, "logprob": math.log(p)} for t, p in ((label, 0.75), (other, 0.25))]
+        line = {"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": label}]}
+        if i % 2:
+            line["potstill"] = {"logprobs": {"content": [{**listed[0], "top_logprobs": listed}]}}
+        lines.append(json.dumps(line))
+    file = upload(client, "\n".join(lines).encode())
+    job = client.fine_tuning.jobs.create(
+        model="potstill-static", training_file=file, hyperparameters={"n_epochs": 2, "batch_size": 16}
+    )
+    wait(client, job, "succeeded")
+    said = messages(client, job)
+    assert any(re.search(r"^30 of \d+ row\(s\) have soft labels", message) for message in said), said
+    folder = server.services.settings.data / "jobs" / job.id
+    rows = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
+    soft = [row["@teacher"] for row in rows if isinstance(row["@teacher"], dict)]
+    assert len(soft) in range(25, 31) and all(max(each.values()) == pytest.approx(0.75) for each in soft)
+    report = json.loads((folder / "run" / "report" / "report.json").read_text())
+    assert "soft" in json.dumps(report)
 
 
 def test_a_cancelled_job_stays_so(client):

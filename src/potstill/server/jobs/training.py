@@ -52,7 +52,8 @@ def train(request: JobRequest, compiled: Compiled, held_rows: Sequence[Row], fol
 def write_rows(path: Path, rows: Sequence[Row], task: Task) -> None:
     """Rows as potstill reads them, each input once; of answers that contradict each other the first one stays.
 
-    Columns: the input, a label for each field, and the teacher's recorded answer, which here is the label.
+    Columns: the input, a label for each field, and the teacher's recorded answer: the label, or the probabilities of
+    the labels where they are known.
     """
     lines, seen = [], set()
     for row in rows:
@@ -69,7 +70,8 @@ def write_rows(path: Path, rows: Sequence[Row], task: Task) -> None:
         if key in seen:
             continue
         seen.add(key)
-        said = dict(row.labels) if len(row.labels) > 1 else next(iter(row.labels.values()))
+        known = {**row.labels, **row.soft}
+        said = known if len(known) > 1 else next(iter(known.values()))
         lines.append(canonical_json({INPUT: value, **row.labels, TEACHER: said}))
     write_atomic(path, b"\n".join(lines) + b"\n")
 
