@@ -23,6 +23,7 @@ from potstill.server.rates import Rates
 from potstill.server.realtime import Voices
 from potstill.server.settings import Settings
 from potstill.server.upstream import Teachers
+from potstill.server.usage import Usage
 from potstill.server.writing import Engines
 
 
@@ -36,6 +37,7 @@ class Services:
     keyring: Keyring
     blobs: Blobs
     metrics: Metrics
+    usage: Usage
     teachers: Teachers
     students: Students
     aliases: Aliases
@@ -81,6 +83,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
             keyring=Keyring(database),
             blobs=blobs,
             metrics=metrics,
+            usage=Usage(database),
             teachers=Teachers(settings.teachers, settings.teacher_timeout_s, metrics, engines),
             students=Students(database, settings.data, engines),
             engines=engines,

@@ -11,6 +11,7 @@ from typing import final
 from urllib.parse import urlsplit
 
 from potstill.errors import ConfigurationError
+from potstill.server.prices import Price
 
 ANY_MODEL = "*"
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -90,6 +91,7 @@ class Settings:
         writing_threads: of the one engine that all writing models of this server share.
         allow_python_graders: whether an eval's criterion may be Python code, which then runs here.
         fleet: the publisher's folder, whose devices report here; None: no devices.
+        prices: teacher -> what its tokens cost; without a price the dashboard shows tokens alone.
     """
 
     data: Path
@@ -106,6 +108,7 @@ class Settings:
     writing_threads: int = 1
     allow_python_graders: bool = False
     fleet: Path | None = None
+    prices: tuple[tuple[str, Price], ...] = ()
 
     def __post_init__(self) -> None:
         names = [teacher.name for teacher in self.teachers]
@@ -114,6 +117,11 @@ class Settings:
         names += [voice.name for voice in self.voices]
         if len(set(names)) != len(names):
             raise ConfigurationError(f"--voice takes a name that is taken: {', '.join(sorted(names))}")
+        teachers = {teacher.name for teacher in self.teachers}
+        for name, _ in self.prices:
+            if ANY_MODEL not in teachers and name.partition("/")[0] not in teachers:
+                known = ", ".join(sorted(teachers)) or "none"
+                raise ConfigurationError(f"--price {name}=...: no teacher has this name. Teachers are: {known}.")
 
     def base_paths(self) -> dict[str, str]:
         """The bases by name."""

@@ -14,6 +14,7 @@ from potstill.server.database.migrations import (
     m0012_batches,
     m0020_sessions,
     m0021_aliases,
+    m0022_usage,
 )
 
 METADATA = MetaData()
@@ -36,3 +37,4 @@ batches = m0012_batches.batches(METADATA)
 batch_lines = m0012_batches.batch_lines(METADATA)
 sessions = m0020_sessions.sessions(METADATA)
 aliases = m0021_aliases.aliases(METADATA)
+usage = m0022_usage.usage(METADATA)

@@ -10,4 +10,5 @@ MIGRATIONS = (
     "m0012_batches",
     "m0020_sessions",
     "m0021_aliases",
+    "m0022_usage",
 )
