@@ -260,3 +260,30 @@ def test_a_cancelled_job_stays_so(client):
     assert found.fine_tuned_model is None and found.finished_at
     with pytest.raises(openai.BadRequestError, match="only a paused job"):
         client.fine_tuning.jobs.resume(job.id)
+
+
+def test_a_trained_student_answers_where_it_is_sure_and_its_teacher_elsewhere(server, teacher):
+    client = server.client()
+    rows = sentences(400)
+    lines = training_file(400).splitlines()
+    job = client.fine_tuning.jobs.create(
+        model="potstill-static",
+        training_file=upload(client, b"\n".join(lines[:250])),
+        validation_file=upload(client, b"\n".join(lines[250:])),
+        hyperparameters={"n_epochs": 20},
+    )
+    cascade = f"cascade:{wait(client, job, 'succeeded').fine_tuned_model}"
+    clear, torn = rows[0][0], " ".join(text for text, _ in rows[:4])
+    asked = len(teacher.bodies)
+
+    def ask(text):
+        messages = [SYSTEM, {"role": "user", "content": text}]
+        return client.chat.completions.create(model=cascade, messages=messages, extra_body={"teacher": "big"})
+
+    own = ask(clear)
+    assert own.potstill["answered_by"] == "student" and len(teacher.bodies) == asked
+    assert own.potstill["probability"] >= own.potstill["threshold"] > 0
+    other = ask(torn)
+    assert other.potstill["probability"] < other.potstill["threshold"] == own.potstill["threshold"]
+    assert other.potstill["answered_by"] == "teacher" and len(teacher.bodies) == asked + 1
+    assert [row.id for row in client.chat.completions.list(model=cascade)] == [other.id]

@@ -4,6 +4,7 @@ import re
 import signal
 from importlib.util import find_spec
 
+import openai
 import pytest
 
 from potstill.exporters.gguf import export_gguf
@@ -93,6 +94,9 @@ def test_free_text_makes_a_student_that_writes(server):
     for model in (done.fine_tuned_model, *(each.fine_tuned_model_checkpoint for each in checkpoints)):
         found = client.chat.completions.create(model=model, messages=asked, max_tokens=8)
         assert found.choices[0].message.content and found.usage.completion_tokens <= 8
+    with pytest.raises(openai.BadRequestError, match="this one writes") as caught:
+        client.chat.completions.create(model=f"cascade:{done.fine_tuned_model}", messages=asked)
+    assert caught.value.code == "no_cascade"
     _the_dashboard_asks_all(server, client, job, done.fine_tuned_model)
     assert "tiny-lm" in {model.id for model in client.models.list()}
 
