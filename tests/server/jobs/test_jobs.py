@@ -220,6 +220,13 @@ def test_checkpoints_judge_are_downloaded_and_go_with_their_student(server):
             address = f"/models/{quote(each.fine_tuned_model_checkpoint, safe='')}"
             assert address in page and f"/jobs/{job.id}" in browser.get(address).text
             assert browser.get(f"{address}/files/model.onnx").content[:4]
+    # The step that ships has its student's own bundle, which outlives it.
+    (shipped,) = [each for each in checkpoints if each.metrics.full_valid_mean_token_accuracy is not None]
+    client.models.delete(shipped.fine_tuned_model_checkpoint)
+    asked = [SYSTEM, {"role": "user", "content": "rain"}]
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(model=shipped.fine_tuned_model_checkpoint, messages=asked)
+    assert client.chat.completions.create(model=name, messages=asked).choices
     client.models.delete(name)
     for each in checkpoints:
         with pytest.raises(openai.NotFoundError):

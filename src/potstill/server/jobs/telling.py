@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+FOLDER, BUNDLE = "checkpoints", "bundle"
 # Besides the student itself, which is the best step on dev.
 NUM_CHECKPOINTS = 3
 Say = Callable[[dict[str, Any]], None]
@@ -21,12 +22,9 @@ def checkpoints_of(result: Mapping[str, Any], run: Path, at: Callable[[int], dic
         run: its folder.
         at: figures of a step.
     """
-    folders = {int(step): path for step, path in result["checkpoints"].items()}
-    folders[result["step"]] = result["bundle"]
-    return [
-        {"step": step, "folder": str(Path(path).relative_to(run.parent)), "metrics": at(step)}
-        for step, path in sorted(folders.items())
-    ]
+    folders = {int(step): f"{run.name}/{FOLDER}/{Path(path).name}" for step, path in result["checkpoints"].items()}
+    folders[result["step"]] = f"{run.name}/{BUNDLE}"
+    return [{"step": step, "folder": folder, "metrics": at(step)} for step, folder in sorted(folders.items())]
 
 
 def event(say: Say, key: str, message: str, *, status: str = "", level: str = "info") -> None:

@@ -52,17 +52,17 @@ async def remove(call: Call) -> dict[str, Any]:
             raise no_such_model(id)
         raise forbidden("Teachers and voices are named when the server starts; only students (ft:...) can be deleted.")
 
-    def change(connection: Connection) -> list[Row[Any]]:
+    def change(connection: Connection) -> tuple[list[Row[Any]], set[str]]:
         gone = [find_model(connection, call.project, id), *checkpoints_of(connection, call.project, id)]
         connection.execute(delete(models).where(models.c.seq.in_([row.seq for row in gone])))
         connection.execute(delete(job_checkpoints).where(job_checkpoints.c.model.in_([row.id for row in gone])))
-        kept = set(connection.execute(select(models.c.folder)).scalars())
-        return [row for row in gone if row.folder not in kept]
+        return gone, set(connection.execute(select(models.c.folder)).scalars())
 
-    for row in await call.services.database.write(change):
+    gone, kept = await call.services.database.write(change)
+    for row in gone:
         call.services.students.forget(call.project, row.id)
         folder = call.services.settings.data / row.folder
-        if folder.parent.name == FOLDER_OF_CHECKPOINTS:
+        if row.folder not in kept and folder.parent.name == FOLDER_OF_CHECKPOINTS:
             await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
     return {"id": id, "object": "model", "deleted": True}
 
