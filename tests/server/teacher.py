@@ -57,7 +57,15 @@ class Teacher:
         if body.get("stream"):
             return StreamingResponse(self._stream(word, body), media_type="text/event-stream")
         label = "red" if "red" in text else "blue"
-        return JSONResponse(answer(json.dumps({"colour": label}) if body.get("response_format") else label))
+        found = answer(json.dumps({"colour": label}) if body.get("response_format") else label)
+        if body.get("logprobs"):
+            found["choices"][0]["logprobs"] = {"content": [self._opinion(label)], "refusal": None}
+        return JSONResponse(found)
+
+    def _opinion(self, label):
+        other = "blue" if label == "red" else "red"
+        listed = [{"token": t, "logprob": p, "bytes": None} for t, p in ((label, -0.25), (other, -1.5))]
+        return {**listed[0], "top_logprobs": listed}
 
     async def _cut(self):
         yield b'{"choices": ['

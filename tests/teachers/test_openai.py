@@ -1,13 +1,10 @@
 import base64
 import dataclasses
 import json
-import math
 import time
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from potstill.errors import BudgetError, ConfigurationError, TeacherUnavailableError
 from potstill.runtime.media import read_picture, read_sound
@@ -15,7 +12,7 @@ from potstill.signals import Store, capture
 from potstill.teachers import OpenAI
 from potstill.teachers.openai_client import _retry_after
 from potstill.teachers.openai_content import content_of, expected_input_tokens
-from potstill.teachers.openai_request import RefusedError, label_masses, read_reply
+from potstill.teachers.openai_request import RefusedError, read_reply
 from potstill.testing import check_teacher
 from potstill.types import Field, LabelSchema, Silent
 from tests.teachers.contexts import make_context, picture_context
@@ -189,48 +186,6 @@ def test_retry_after_is_seconds_or_a_date():
     assert _retry_after("soon") == 0.0 == _retry_after(None) == _retry_after("-5") == _retry_after("nan")
     in_ten = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 10))
     assert 8 <= _retry_after(in_ten) <= 10
-
-
-def tokens_of(pieces, alternatives):
-    """Tokens of a reply; `alternatives`: position -> [(text, probability)]."""
-    found = []
-    for i, piece in enumerate(pieces):
-        listed = alternatives.get(i, [(piece, 1.0)])
-        own = dict(listed)[piece]
-        top = [{"token": text, "logprob": math.log(p)} for text, p in listed]
-        found.append({"token": piece, "logprob": math.log(own), "top_logprobs": top})
-    return found
-
-
-def test_soft_labels_follow_the_tokens_of_the_names():
-    classes = ("card_arrival", "card_lost", "loan")
-    pieces = ['{"label": "', "card", "_", "arrival", '"}']
-    listed = {1: [("card", 0.7), ("loan", 0.2), ("zebra", 0.05)], 3: [("arrival", 0.9), ("lost", 0.1)]}
-    masses = label_masses(classes, "card_arrival", "".join(pieces), tokens_of(pieces, listed))
-    rest = 0.1 / 3
-    np.testing.assert_allclose(masses, [0.7 * 0.9 + rest, 0.7 * 0.1 + rest, 0.2 + rest], atol=1e-6)
-
-
-def test_a_name_that_begins_another_is_told_apart_by_its_end():
-    classes = ("card", "card lost")
-    pieces = ['{"label": "', "card", '"}']
-    masses = label_masses(classes, "card", "".join(pieces), tokens_of(pieces, {2: [('"}', 0.6), (" lost", 0.4)]}))
-    assert masses[0] > 0.9  # the token that ends the name is behind it; its alternatives are not counted
-    assert masses.sum() == pytest.approx(1)
-
-
-@given(p=st.floats(0.01, 0.98), q=st.floats(0.01, 0.98), cut=st.integers(1, 3))
-def test_masses_are_a_distribution(p, q, cut):
-    classes = ("abcd", "abce", "xyz")
-    pieces = ['{"l": "', "abcd"[:cut], "abcd"[cut:], '"}']
-    listed = {1: [(pieces[1], p), ("x", (1 - p) / 2)], 2: [(pieces[2], q), ("abce"[cut:], (1 - q) / 2)]}
-    masses = label_masses(classes, "abcd", "".join(pieces), tokens_of(pieces, listed))
-    assert masses.sum() == pytest.approx(1) and (masses >= 0).all()
-    assert masses[0] >= p * q - 1e-9
-
-
-def test_tokens_that_do_not_spell_the_reply_are_not_trusted():
-    assert label_masses(("a", "b"), "a", '{"label": "a"}', [{"token": "x", "logprob": -0.1}]) is None
 
 
 def test_several_fields_and_several_labels():

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -122,3 +124,14 @@ def test_several_fields_are_read_from_objects(tmp_path):
         4: "no JSON object with an answer for each field",
         5: "unknown label 'zebra'",
     }
+
+
+def test_probabilities_may_stand_in_place_of_a_label(tmp_path):
+    said = [label for _, label in ROWS]
+    said[0] = {"card": 0.75, "loan": 0.25}
+    said[1] = json.dumps({"card": 0.5, "loan": 0.5})
+    said[2], said[3] = {"zebra": 1.0}, {"card": 0.2}
+    part = answers(Recorded(label_column="said"), tmp_path, {**columns(ROWS), "said": said})
+    np.testing.assert_allclose(np.exp(part.logits[0]), [0.75, 0.25, 1e-6, 1e-6], rtol=1e-5)
+    np.testing.assert_allclose(np.exp(part.logits[1])[:2], [0.5, 0.5], rtol=1e-5)
+    assert part.refused == {2: "unknown label 'zebra'", 3: "probabilities don't add up to 1"}

@@ -4,7 +4,7 @@ import torch
 
 from potstill.errors import ConfigurationError
 from potstill.losses.tokens import SparseTarget
-from potstill.training import lower_layers
+from potstill.training import causal_lm_task, lower_layers
 from potstill.training.causal_lm_task import CausalLmTask
 from potstill.training.chat_rows import ChatRow
 from potstill.training.loop import Plan, train
@@ -36,7 +36,22 @@ def test_prompts_are_masked_and_labels_shifted_once(model):
     wanted = sum(dense_nats(model, row) for row in ROWS)
     total = task.loss(np.arange(3), 0).total * 2  # the mean answer has 2 tokens
     torch.testing.assert_close(total, wanted)
-    assert task.score() == pytest.approx(float(wanted.detach()) / 6, rel=1e-5)
+    assert task.score().nats == pytest.approx(float(wanted.detach()) / 6, rel=1e-5)
+
+
+@pytest.mark.parametrize("group", [256, 4])
+def test_tokens_that_are_right_are_counted(model, monkeypatch, group):
+    monkeypatch.setattr(causal_lm_task, "SCORE_GROUP", group)
+    rows = []
+    for row in ROWS:
+        said = list(row.prompt)
+        for _ in row.answer:  # what the model itself finds most probable, and the last token wrong
+            said.append(int(model(torch.tensor([said])).logits[0, -1].argmax()))
+        rows.append(ChatRow(prompt=row.prompt, answer=[*said[len(row.prompt) : -1], (said[-1] + 1) % 20]))
+    task = CausalLmTask(model, rows, dev=rows)
+    found = task.loss(np.arange(3), 0)
+    assert (found.num_right, found.num_judged) == (3, 6)
+    assert task.score().accuracy == pytest.approx(3 / 6)
 
 
 def test_gradient_is_that_of_the_dense_loss(model):
@@ -57,7 +72,9 @@ def test_tuning_above_frozen_layers_is_the_same_loss_with_the_upper_gradients(mo
         model.zero_grad()
         task = CausalLmTask(model, ROWS, dev=ROWS, num_frozen=1)
         task.loss(np.arange(3), 0).total.backward()
-        assert task.score() == pytest.approx(float(sum(dense_nats(model, row) for row in ROWS).detach()) / 6, rel=1e-5)
+        assert task.score().nats == pytest.approx(
+            float(sum(dense_nats(model, row) for row in ROWS).detach()) / 6, rel=1e-5
+        )
         for name, p in model.named_parameters():
             if name.startswith(("model.layers.1.", "model.norm")):
                 torch.testing.assert_close(p.grad, wanted[name], atol=1e-5, rtol=1e-4)
@@ -91,7 +108,7 @@ def test_a_student_that_says_what_its_teacher_said_has_nothing_to_learn(model):
     assert float(found.detach()) == pytest.approx(0, abs=1e-5)
     found.backward()
     assert all(float(p.grad.abs().max()) < 1e-4 for p in model.parameters() if p.grad is not None)
-    assert np.isnan(task.score())
+    assert np.isnan(task.score().nats)
 
 
 @pytest.mark.parametrize("num_frozen", [0, 1])
@@ -127,7 +144,7 @@ def test_packed_rows_do_not_see_each_other(model, attention):
         task = CausalLmTask(model, ROWS, dev=ROWS, packs=packs)
         total = task.loss(np.arange(3), 0).total
         total.backward()
-        found[packs] = (total.detach(), task.score(), {n: p.grad.clone() for n, p in model.named_parameters()})
+        found[packs] = (total.detach(), task.score().nats, {n: p.grad.clone() for n, p in model.named_parameters()})
     torch.testing.assert_close(found[True][0], found[False][0])
     assert found[True][1] == pytest.approx(found[False][1], rel=1e-5)
     for name, gradient in found[True][2].items():

@@ -12,7 +12,8 @@ from potstill.errors import CheckpointError, PreemptedError
 from potstill.students.base import StudentOutput
 from potstill.training import loop
 from potstill.training.loop import DivergedError, Plan, rate_factor, train
-from potstill.training.task import StepLoss
+from potstill.training.snapshots import list_snapshots, load_snapshot
+from potstill.training.task import Score, StepLoss
 from potstill.types import Silent
 
 
@@ -31,14 +32,15 @@ class ToyTask:
     def loss(self, positions_B, step):
         said = self.trainable["student"](self.inputs[positions_B])
         total = (said - self.targets[positions_B]).square().sum()
-        return StepLoss(total, {"mse": total}, StudentOutput(said, said))
+        right = int(((said > 0) == (self.targets[positions_B] > 0)).sum())
+        return StepLoss(total, {"mse": total}, StudentOutput(said, said), right, len(positions_B))
 
     def score(self):
         self.trainable.eval()
         with torch.no_grad():
             score = float((self.trainable["student"](self.inputs) - self.targets).square().mean())
         self.trainable.train()
-        return score
+        return Score(score)
 
 
 class DriftingTask(ToyTask):
@@ -49,7 +51,7 @@ class DriftingTask(ToyTask):
         self.start = weights(self)
 
     def score(self):
-        return float((weights(self) - self.start).norm())
+        return Score(float((weights(self) - self.start).norm()))
 
 
 class StopAfter:
@@ -137,7 +139,7 @@ def test_the_best_weights_on_dev_are_kept(tmp_path):
     plan = Plan(num_steps=40, batch_size=8, learning_rate=0.3, evaluate_every=2, patience=2)
     task = ToyTask()
     state = train(task, plan, folder=tmp_path, progress=Silent())
-    assert task.score() == pytest.approx(state.best_score)
+    assert task.score().nats == pytest.approx(state.best_score)
     assert state.best_score == min(score for _, _, score in state.curve)
 
 
@@ -173,3 +175,39 @@ def test_the_rate_rises_and_falls():
     assert factors[0] == 1.0  # 6 % of 24 steps is one step of warm-up
     assert factors[-1] < 0.05
     assert factors == sorted(factors, reverse=True)
+
+
+def test_what_was_right_in_training_is_counted_row_by_row(tmp_path):
+    class Known(ToyTask):
+        def loss(self, positions_B, step):
+            right = int((positions_B < 10).sum()) if step >= 5 else 0
+            return super().loss(positions_B, step)._replace(num_right=right)
+
+        def score(self):
+            return Score(1.0, 0.25)
+
+    plan = Plan(num_steps=10, batch_size=8, learning_rate=0.05, evaluate_every=5)
+    state = train(Known(), plan, folder=tmp_path, progress=Silent())
+    # Five steps of eight rows are the forty rows once.
+    assert state.accuracies == [(0.0, 0.25), (0.25, 0.25)]
+
+
+def test_snapshots_are_the_weights_of_the_last_evaluations(tmp_path):
+    plan = replace(PLAN, num_snapshots=2)
+    with pytest.raises(PreemptedError):
+        train(ToyTask(), plan, folder=tmp_path, progress=StopAfter(17))
+    train(ToyTask(), plan, folder=tmp_path, progress=Silent())
+    found = list_snapshots(tmp_path)
+    assert list(found) == [20, 24]
+    shorter = ToyTask()
+    train(shorter, replace(PLAN, stop_after=20, evaluate_every=20), folder=tmp_path / "to 20", progress=Silent())
+    for name, weight in load_snapshot(found[20]).items():
+        assert torch.equal(weight, shorter.trainable.state_dict()[name])
+
+
+def test_a_damaged_snapshot_says_what_to_do(tmp_path):
+    train(ToyTask(), replace(PLAN, num_snapshots=1), folder=tmp_path, progress=Silent())
+    (path,) = list_snapshots(tmp_path).values()
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match="Remove it"):
+        load_snapshot(path)

@@ -5,7 +5,7 @@ import torch
 
 from potstill.losses import CrossEntropy, ForwardKL
 from potstill.students.base import StudentOutput
-from potstill.training.task import DistillationTask, Term, TransferSet
+from potstill.training.task import DistillationTask, Term, TransferSet, count_right
 from potstill.types import Field, LabelSchema
 
 SCHEMA = LabelSchema(fields=(Field(name="label", classes=("a", "b")),))
@@ -57,3 +57,17 @@ def test_a_weight_of_two_is_a_row_that_comes_twice():
 def test_equal_weights_change_nothing():
     plain, weighted = losses(None, [0, 1, 3]), losses(np.ones(4, np.float32), [0, 1, 3])
     torch.testing.assert_close(plain.total, weighted.total)
+
+
+def test_a_row_is_right_where_every_known_field_is():
+    schema = LabelSchema(
+        fields=(Field(name="one", classes=("a", "b", "c")), Field(name="many", classes=("x", "y"), multi=True))
+    )
+    logits = torch.tensor([[2.0, 1, 0, 1, -1], [2.0, 1, 0, 1, -1], [2.0, 1, 0, 1, 1], [0.0, 1, 0, 1, 1]])
+    labels = torch.tensor([[0, 1, 0], [1, 1, 0], [0, -1, -1], [-1, -1, -1]])
+    assert count_right(schema, logits, labels) == (2, 3)
+
+
+def test_a_step_counts_its_labelled_rows():
+    found = losses(None, [0, 1, 2, 3])
+    assert (found.num_right, found.num_judged) == (3, 3)

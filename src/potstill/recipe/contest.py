@@ -93,6 +93,7 @@ class TrialResult:
         dev_nll: after temperature, nats a row.
         dev_accuracy: share of dev rows with every field right.
         gradient_ratio: norm of the distillation gradient over that of the cross-entropy; None without both.
+        folder: of its checkpoints.
         error: why it failed, empty when it didn't.
     """
 
@@ -103,6 +104,7 @@ class TrialResult:
     dev_nll: float
     dev_accuracy: float
     gradient_ratio: float | None
+    folder: Path
     error: str = ""
 
     def summary(self) -> dict[str, Any]:
@@ -168,7 +170,8 @@ def run_trial(
     else:
         parent.give(student.module)
     task = _task(student, trial, lesson, ground, seed)
-    plan = replace(_plan(trial, builder, ground, seed), stop_after=stop_after)
+    num_snapshots = ground.training.num_checkpoints if name == "student" else 0
+    plan = replace(_plan(trial, builder, ground, seed), stop_after=stop_after, num_snapshots=num_snapshots)
     ground.progress.stage(f"{name}: {trial.name}", stop_after or plan.num_steps)
     error = ""
     state = TrainingState()
@@ -182,11 +185,17 @@ def run_trial(
             f"{name}: weights that moved by no more than {kept.dead_zone:.1f} steps of the parent's grid were put "
             f"back, for a delta of about {100 * kept.share:.1f} %"
         )
-    return _judged(trial, student, state, task, ground, error)
+    return _judged(trial, student, state, task, ground, folder, error)
 
 
 def _judged(
-    trial: Trial, student: Student, state: TrainingState, task: DistillationTask, ground: Ground, error: str
+    trial: Trial,
+    student: Student,
+    state: TrainingState,
+    task: DistillationTask,
+    ground: Ground,
+    folder: Path,
+    error: str,
 ) -> TrialResult:
     dev_logits = encoded_logits(student, task.dev_encoded)
     schema, labels = student.schema, ground.dev_labels
@@ -200,6 +209,7 @@ def _judged(
         dev_nll=float("nan") if failed else nll(dev_logits, labels, schema, temperatures, task.dev_weights),
         dev_accuracy=float("nan") if failed else accuracy(dev_logits, labels, schema),
         gradient_ratio=_gradient_ratio(state),
+        folder=folder,
         error=error,
     )
 

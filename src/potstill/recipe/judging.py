@@ -9,6 +9,7 @@ from pathlib import Path
 from potstill.evaluation.assess import assess
 from potstill.evaluation.assessment import Assessment, Contender
 from potstill.exporters.bundle import NUM_CALIBRATION, trace
+from potstill.exporters.precisions import Precision
 from potstill.exporters.source import keep_source
 from potstill.recipe.field import Field, Trained
 from potstill.recipe.precision import Trying, compare_precisions
@@ -35,7 +36,7 @@ class Judgement:
 
     assessment: Assessment
     precisions: list[PrecisionFact]
-    precision: str
+    precision: Precision
 
 
 def judge(

@@ -16,6 +16,7 @@ from typing import Any
 from potstill.data import Data, load_data
 from potstill.errors import GateError, IntegrityError
 from potstill.files import canonical_json, write_atomic
+from potstill.recipe.checkpoints import FOLDER, bundle_checkpoints, forget_weights, shipped_step
 from potstill.recipe.choice import choose_student
 from potstill.recipe.contest import Ground
 from potstill.recipe.environment import environment
@@ -191,6 +192,9 @@ def _work(
     content = make_content(told, found, out.name, command, environment(where.device, numerics.precision))
     digests = {**content.digests, "bundle": bundle_digest}
     write_report(out / REPORT, replace(content, digests=digests, licenses=licenses), language=language)
+    checkpoints = bundle_checkpoints(
+        field, first, last, out / FOLDER, precision=found.precision, licenses=licenses, progress=progress
+    )
     result = {
         **line,
         "run_dir": str(out),
@@ -202,10 +206,13 @@ def _work(
         "data_digest": data.digest,
         "seeds": pairs.to_json(),
         "refit": is_refit,
+        "step": shipped_step(field.trained["student"].result),
+        "checkpoints": {str(step): path for step, path in checkpoints.items()},
         "teacher_calls": told.spend.num_asked,
         "teacher_cost": told.spend.cost,
     }
     write_atomic(out / RESULT, canonical_json(result))
+    forget_weights(field)
     return result
 
 

@@ -51,7 +51,7 @@ def make_app(services: Services, endpoints: Sequence[Endpoint] = ENDPOINTS) -> A
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         await services.batches.wake(services)
-        async with expiring(services):
+        async with expiring(services), services.usage.flushing():
             yield
         await services.batches.stop()
         await services.teachers.close()

@@ -106,7 +106,7 @@ async def finish(
     seq = told[0] if told else next_seq()
     id = told[1] if told else new_id("chatcmpl-", seq)
     response = in_published_form(found, id=id, seq=seq, request=request)
-    count_tokens(services, answerer, response.get("usage"))
+    count_tokens(services, key, request.model, answerer, response.get("usage"))
     if request.store and key.may_store:
         await store(services, key, seq, response, body, answerer)
     return response
@@ -123,11 +123,21 @@ async def store(
     services.metrics.stored.inc()
 
 
-def count_tokens(services: Services, answerer: str, usage: Any) -> None:
-    """Adds an answer's tokens to the metrics; names are those of teachers and kinds of students, a bounded number."""
-    if isinstance(usage, dict):
-        for kind in ("prompt_tokens", "completion_tokens"):
-            services.metrics.used(answerer, kind, _count(usage.get(kind)))
+def count_tokens(services: Services, key: Key, model: str, answerer: str, usage: Any) -> None:
+    """Adds an answer and its tokens to the figures.
+
+    Args:
+        services: of the server.
+        key: that it was asked with.
+        model: as the client named it.
+        answerer: the name of a teacher or the kind of a student, a bounded number.
+        usage: of the answer.
+    """
+    told = usage if isinstance(usage, dict) else {}
+    prompt, answer = (_count(told.get(kind)) for kind in ("prompt_tokens", "completion_tokens"))
+    services.metrics.used(answerer, "prompt_tokens", prompt)
+    services.metrics.used(answerer, "completion_tokens", answer)
+    services.usage.add(key, model, answerer, prompt, answer)
 
 
 async def first_and_rest(chunks: AsyncIterator[Json]) -> tuple[Json, AsyncIterator[Json]]:

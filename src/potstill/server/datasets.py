@@ -91,7 +91,7 @@ def write_dataset(
         if answers:
             found.conflicts.append({"id": row.id, "with": next(iter(answers.values()))})
         answers[said] = row.id
-        draft.write(msgspec.json.encode(_line(request, message)) + b"\n")
+        draft.write(msgspec.json.encode(_line(request, message, _logprobs(row))) + b"\n")
         found.num_rows += 1
         found.teachers[row.teacher] += 1
     return found
@@ -142,9 +142,24 @@ def _answer(row: Row[Any]) -> tuple[Json | None, str]:
     return ({"role": "assistant", **kept}, "") if kept else (None, "empty")
 
 
-def _line(request: Json, message: Json) -> Json:
+def _logprobs(row: Row[Any]) -> list[Json]:
+    """The tokens of an answer with their log-probabilities, without the bytes; empty where it has none."""
+    listed = (msgspec.json.decode(row.body)["choices"][0].get("logprobs") or {}).get("content") or []
+    return [
+        {**_entry(token), "top_logprobs": [_entry(other) for other in token.get("top_logprobs") or []]}
+        for token in listed
+    ]
+
+
+def _entry(token: Json) -> Json:
+    return {"token": token["token"], "logprob": token["logprob"]}
+
+
+def _line(request: Json, message: Json, logprobs: list[Json]) -> Json:
     names = ("tools", "parallel_tool_calls", "functions")
     options = {name: request[name] for name in names if request.get(name) is not None}
+    if logprobs:
+        options["potstill"] = {"logprobs": {"content": logprobs}}
     return {"messages": [*request["messages"], message], **options}
 
 

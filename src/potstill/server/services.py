@@ -24,6 +24,7 @@ from potstill.server.realtime import Voices
 from potstill.server.remote_pictures import RemotePictures, read_hosts
 from potstill.server.settings import Settings
 from potstill.server.upstream import Teachers
+from potstill.server.usage import Usage
 from potstill.server.writing import Engines
 
 
@@ -37,6 +38,7 @@ class Services:
     keyring: Keyring
     blobs: Blobs
     metrics: Metrics
+    usage: Usage
     teachers: Teachers
     students: Students
     aliases: Aliases
@@ -84,6 +86,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
             keyring=Keyring(database),
             blobs=blobs,
             metrics=metrics,
+            usage=Usage(database),
             teachers=Teachers(settings.teachers, settings.teacher_timeout_s, metrics, engines, pictures),
             students=Students(database, settings.data, engines, pictures),
             engines=engines,

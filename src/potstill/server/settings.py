@@ -11,6 +11,7 @@ from typing import final
 from urllib.parse import urlsplit
 
 from potstill.errors import ConfigurationError
+from potstill.server.prices import Price
 
 ANY_MODEL = "*"
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -91,6 +92,7 @@ class Settings:
         allow_python_graders: whether an eval's criterion may be Python code, which then runs here.
         images_from: hosts that pictures may be fetched from, see `potstill.server.remote_pictures.read_hosts`.
         fleet: the publisher's folder, whose devices report here; None: no devices.
+        prices: teacher -> what its tokens cost; without a price the dashboard shows tokens alone.
     """
 
     data: Path
@@ -108,6 +110,7 @@ class Settings:
     allow_python_graders: bool = False
     images_from: tuple[str, ...] = ()
     fleet: Path | None = None
+    prices: tuple[tuple[str, Price], ...] = ()
 
     def __post_init__(self) -> None:
         names = [teacher.name for teacher in self.teachers]
@@ -116,6 +119,11 @@ class Settings:
         names += [voice.name for voice in self.voices]
         if len(set(names)) != len(names):
             raise ConfigurationError(f"--voice takes a name that is taken: {', '.join(sorted(names))}")
+        teachers = {teacher.name for teacher in self.teachers}
+        for name, _ in self.prices:
+            if ANY_MODEL not in teachers and name.partition("/")[0] not in teachers:
+                known = ", ".join(sorted(teachers)) or "none"
+                raise ConfigurationError(f"--price {name}=...: no teacher has this name. Teachers are: {known}.")
 
     def base_paths(self) -> dict[str, str]:
         """The bases by name."""

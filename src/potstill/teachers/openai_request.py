@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from potstill.signals.label_masses import checked_tokens, label_masses
 from potstill.types import Field, FloatArray, LabelSchema
 
 TOP_LOGPROBS = 20
@@ -128,13 +129,10 @@ def _tokens(choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     Raises:
         RefusedError: log-probabilities that are no such thing.
     """
-    listed = (choice.get("logprobs") or {}).get("content") or []
-    for token in listed:
-        for entry in (token, *(token.get("top_logprobs") or [])):
-            value = entry.get("logprob")
-            if not isinstance(value, int | float) or math.isnan(value) or value > 1e-6:
-                raise RefusedError("broken logprobs")
-    return list(listed)
+    tokens = checked_tokens(choice.get("logprobs"))
+    if tokens is None:
+        raise RefusedError("broken logprobs")
+    return tokens
 
 
 def _field_logits(
@@ -147,7 +145,7 @@ def _field_logits(
         return _multi(field, value)
     if value not in field.classes:
         raise RefusedError("unknown label")
-    found = label_masses(field.classes, str(value), content, tokens) if tokens and only else None
+    found = _masses(field.classes, str(value), content, tokens) if tokens and only else None
     if found is None:
         rest = (1 - CONFIDENCE) / max(len(field.classes) - 1, 1)
         found = np.full(len(field.classes), rest)
@@ -155,54 +153,17 @@ def _field_logits(
     return np.log(np.maximum(found, SMALLEST))
 
 
+def _masses(classes: Sequence[str], said: str, content: str, tokens: Sequence[Mapping[str, Any]]) -> FloatArray | None:
+    """Probability of each class; None when the tokens can't be followed."""
+    spellings = {name: json.dumps(name, ensure_ascii=False)[1:] for name in classes}
+    start = content.find(json.dumps(said, ensure_ascii=False)) + 1
+    return (
+        label_masses([spellings[name] for name in classes], spellings[said], content, tokens, start) if start else None
+    )
+
+
 def _multi(field: Field, value: Any) -> FloatArray:
     if not isinstance(value, list) or any(name not in field.classes for name in value):
         raise RefusedError("unknown label")
     odds = math.log(CONFIDENCE / (1 - CONFIDENCE))
     return np.array([odds if name in value else -odds for name in field.classes])
-
-
-def label_masses(
-    classes: Sequence[str], said: str, content: str, tokens: Sequence[Mapping[str, Any]]
-) -> FloatArray | None:
-    """Probability of each class from the alternatives of the tokens of its name; None when they can't be followed.
-
-    The name that was said is walked token by token. At every token an alternative takes its share of the mass that is
-    left, and gives it to the classes whose names go on that way, in equal parts; the token that was said keeps the rest
-    for the next step. Mass that no class explains (the remainder beyond the listed alternatives too) is spread evenly.
-    """
-    start = content.find(json.dumps(said, ensure_ascii=False)) + 1
-    if start == 0 or "".join(str(token.get("token", "")) for token in tokens) != content:
-        return None
-    masses = dict.fromkeys(classes, 0.0)
-    left, unexplained, place = 1.0, 0.0, 0
-    for token in tokens:
-        text = str(token["token"])
-        begin, place = place, place + len(text)
-        if place <= start or begin >= start + len(said):
-            continue
-        before = content[start:begin] if begin > start else ""
-        lead = content[begin:start] if begin < start else ""
-        own = math.exp(float(token["logprob"]))
-        listed = own
-        for other in token.get("top_logprobs") or []:
-            name = str(other.get("token", ""))
-            if name == text:
-                continue
-            share = math.exp(float(other["logprob"]))
-            listed += share
-            goes_on = [c for c in classes if name.startswith(lead) and _continues(c, before + name[len(lead) :])]
-            for c in goes_on:
-                masses[c] += left * share / len(goes_on)
-            unexplained += 0.0 if goes_on else left * share
-        unexplained += left * max(0.0, 1 - listed)
-        left *= min(own, 1.0)
-    masses[said] += left
-    total = np.array([masses[c] for c in classes]) + unexplained / len(classes)
-    found: FloatArray = total / total.sum()
-    return found
-
-
-def _continues(name: str, start: str) -> bool:
-    """Whether a class's name, with the quote that ends it, can begin like this."""
-    return (name + '"').startswith(start.partition('"')[0] + ('"' if '"' in start else ""))

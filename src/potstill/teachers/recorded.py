@@ -28,7 +28,8 @@ class Recorded:
     """Reads a label, or a number for each class, from columns of the data; of views of a row nothing is recorded.
 
     Attributes:
-        label_column: column with the teacher's label; with several fields a JSON object of them.
+        label_column: column with the teacher's label; with several fields a JSON object of them. In place of a label
+            may stand an object of probabilities by class; a class that is not in it has none.
         probability_prefix: columns of this prefix and a class's name hold its probability.
         logit_prefix: columns of this prefix and a class's name hold its logit.
         confidence: probability that a label alone stands for; the other classes share the rest.
@@ -121,10 +122,7 @@ class Recorded:
             return "not a number"
         if self.logit_prefix:
             return values.astype(np.float32)
-        if (values < 0).any() or abs(values.sum() - 1) > SUM_TOLERANCE:
-            return "probabilities don't add up to 1"
-        logs: FloatArray = np.log(np.maximum(values, LEAST_PROBABILITY)).astype(np.float32)
-        return logs
+        return _logs(values)
 
     def _of_labels(self, cell: object, schema: LabelSchema) -> FloatArray | str:
         """Logits of all fields, or the reason why there are none."""
@@ -135,6 +133,12 @@ class Recorded:
         parts: list[FloatArray] = []
         for field in schema.fields:
             value = said.get(field.name) if isinstance(said, Mapping) and several else said
+            if value not in field.classes and isinstance(listed := _objects(value), Mapping):
+                found = _of_masses(listed, field.classes)
+                if isinstance(found, str):
+                    return found
+                parts.append(found)
+                continue
             name = "" if value is None else str(value).strip()
             if name not in field.classes:
                 return f"unknown label {name!r}" if name else UNRECORDED
@@ -176,6 +180,24 @@ class RecordedTeacher:
             else:
                 logits_NC[i] = found
         yield Answers(positions=np.arange(len(inputs)), logits=logits_NC, refused=refused)
+
+
+def _of_masses(masses: Mapping[str, object], classes: Sequence[str]) -> FloatArray | str:
+    """Logits of probabilities by class, or the reason why there are none."""
+    strange = [name for name in masses if name not in classes]
+    if strange:
+        return f"unknown label {strange[0]!r}"
+    values = [masses.get(name, 0.0) for name in classes]
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
+        return "not a number"
+    return _logs(np.array(values, np.float64))
+
+
+def _logs(values: FloatArray) -> FloatArray | str:
+    if (values < 0).any() or abs(values.sum() - 1) > SUM_TOLERANCE:
+        return "probabilities don't add up to 1"
+    logs: FloatArray = np.log(np.maximum(values, LEAST_PROBABILITY)).astype(np.float32)
+    return logs
 
 
 def _objects(cell: object) -> object:

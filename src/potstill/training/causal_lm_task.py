@@ -27,10 +27,14 @@ from potstill.students.base import StudentOutput
 from potstill.training.chat_rows import ChatRow, packed, padded
 from potstill.training.lower_layers import LowerLayers
 from potstill.training.on_policy import OnPolicy
-from potstill.training.task import StepLoss
+from potstill.training.task import Score, StepLoss
 from potstill.types import IntArray
 
 SCORE_BATCH = 64
+# Of a training step's tokens so many are looked at to count the right ones: a head for all would cost another pass.
+NUM_COUNTED = 32
+# Positions whose logits are in memory at once while tokens are counted.
+SCORE_GROUP = 256
 
 
 class CausalLmTask:
@@ -88,18 +92,21 @@ class CausalLmTask:
         is_own = self._on_policy.pick(rows) if self._on_policy else [False] * len(rows)
         told = [row for row, own in zip(rows, is_own, strict=True) if not own]
         asked = [row for row, own in zip(rows, is_own, strict=True) if own]
-        totals = []
+        totals: list[Tensor] = []
+        num_right = num_judged = 0
         if told:
-            totals += self._told(told)
+            totals, num_right, num_judged = self._told(told)
         if self._on_policy and asked:
             own = self._on_policy.write(self.model, asked)
             totals.append(self._compared(self._answer_states(own)[0], self._on_policy.target(own)))
         total = torch.stack(totals).sum()
-        return StepLoss(total / self._mean_answer, {}, StudentOutput(total[None], total[None]))
+        return StepLoss(total / self._mean_answer, {}, StudentOutput(total[None], total[None]), num_right, num_judged)
 
-    def _told(self, rows: Sequence[ChatRow]) -> list[Tensor]:
-        """Sums over the tokens that text teaches, and over those with alternatives of the teacher's."""
+    def _told(self, rows: Sequence[ChatRow]) -> tuple[list[Tensor], int, int]:
+        """Sums over the tokens that text teaches, and over those with alternatives of the teacher's; tokens right."""
         hidden_ND, labels_N = self._answer_states(rows)
+        stride = max(1, len(labels_N) // NUM_COUNTED)
+        num_right, num_judged = self._count_right(hidden_ND[::stride], labels_N[::stride])
         is_soft_N = torch.tensor([r.target is not None for r in rows for _ in r.answer], device=hidden_ND.device)
         totals = []
         if not bool(is_soft_N.all()):
@@ -109,7 +116,17 @@ class CausalLmTask:
         if bool(is_soft_N.any()):
             targets = [row.target for row in rows if row.target is not None]
             totals.append(self._compared(hidden_ND[is_soft_N], _joined(targets, hidden_ND.device)))
-        return totals
+        return totals, num_right, num_judged
+
+    def _count_right(self, hidden_ND: Tensor, labels_N: Tensor) -> tuple[int, int]:
+        """Tokens that are the most probable ones, and all."""
+        num_right = 0
+        for start in range(0, len(labels_N), SCORE_GROUP):
+            some = slice(start, start + SCORE_GROUP)
+            with torch.no_grad():
+                said_G = self.model.lm_head(hidden_ND[some].detach()).argmax(-1)
+            num_right += int((said_G == labels_N[some]).sum())
+        return num_right, len(labels_N)
 
     def _compared(self, hidden_ND: Tensor, target: SparseTarget | HeadTarget) -> Tensor:
         terms = [TokenTerm(name="distillation", loss=self.distillation, target=target)]
@@ -130,13 +147,13 @@ class CausalLmTask:
         places_N, labels_N = answer_positions(ids_BT, is_answer_BT)
         return hidden_BTD.flatten(0, 1)[places_N], labels_N
 
-    def score(self) -> float:
-        """Nats a token of the answers of dev; NaN without dev."""
+    def score(self) -> Score:
+        """Nats a token of the answers of dev, and the share of them that are the most probable ones."""
         if not self.dev:
-            return float("nan")
+            return Score(float("nan"))
         was_training = self.model.training
         self.model.eval()
-        total, count = 0.0, 0
+        total, count, num_right = 0.0, 0, 0
         device = next(self.model.parameters()).device.type
         for start in range(0, len(self.dev), SCORE_BATCH):
             rows = self.dev[start : start + SCORE_BATCH]
@@ -145,9 +162,10 @@ class CausalLmTask:
                 target = SparseTarget.of_labels(labels_N)
                 terms = [TokenTerm(name="nll", loss=CrossEntropy(), target=target)]
                 total += float(head_loss(hidden_ND, self.model.lm_head.weight, terms).total)
+                num_right += self._count_right(hidden_ND, labels_N)[0]
             count += len(labels_N)
         self.model.train(was_training)
-        return total / count
+        return Score(total / count, num_right / count)
 
 
 def _computes_half(model: Any) -> bool:

@@ -21,6 +21,7 @@ from potstill.training.batches import batch_stream
 from potstill.training.checkpoint import Checkpoint, load_newest, save_checkpoint
 from potstill.training.device import memory_format
 from potstill.training.seeds import derive_seed
+from potstill.training.snapshots import keep_snapshot
 from potstill.training.task import StepLoss, Task, gradient_norms
 from potstill.types import IntArray, Progress
 
@@ -55,6 +56,7 @@ class Plan:
         seed: of order and dropout.
         num_threads: of torch.
         checkpoint_every_s: seconds between checkpoints.
+        num_snapshots: weights of the last so many evaluations stay beside the checkpoint (`training/snapshots.py`).
     """
 
     num_steps: int
@@ -74,10 +76,11 @@ class Plan:
     seed: int = 0
     num_threads: int = 1
     checkpoint_every_s: float = 20.0
+    num_snapshots: int = 0
 
     def fingerprint(self) -> dict[str, Any]:
         """What a checkpoint must agree with to be continued; bit for bit the same with the same number of threads."""
-        left_out = ("checkpoint_every_s", "num_threads")
+        left_out = ("checkpoint_every_s", "num_threads", "num_snapshots")
         values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in left_out}
         return {**values, "torch": torch.__version__, "fused": True}
 
@@ -89,6 +92,8 @@ class TrainingState:
     Attributes:
         step: steps done.
         curve: (step, mean train loss since the last evaluation, dev score).
+        accuracies: of each point of the curve, share right in training since the last evaluation, and on dev; None
+            where nobody counted.
         best_score: lowest dev score.
         best_step: where it was.
         num_bad: evaluations since then.
@@ -97,11 +102,14 @@ class TrainingState:
         num_norms: how many were summed.
         loss_sum: of the steps since the last evaluation.
         num_losses: how many were summed.
+        num_right: labels or tokens that were said right in these steps.
+        num_judged: of so many.
         finished: nothing is left to do.
     """
 
     step: int = 0
     curve: list[tuple[int, float, float]] = field(default_factory=list)
+    accuracies: list[tuple[float | None, float | None]] = field(default_factory=list)
     best_score: float = math.inf
     best_step: int = 0
     num_bad: int = 0
@@ -110,6 +118,8 @@ class TrainingState:
     num_norms: int = 0
     loss_sum: float = 0.0
     num_losses: int = 0
+    num_right: int = 0
+    num_judged: int = 0
     finished: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -122,9 +132,10 @@ class TrainingState:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrainingState:
         """Reads what `to_json` wrote."""
-        known = {name: values[name] for name in cls.__dataclass_fields__}
+        known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
         known["best_score"] = math.inf if known["best_score"] is None else known["best_score"]
         known["curve"] = [(s, loss, math.nan if score is None else score) for s, loss, score in known["curve"]]
+        known["accuracies"] = [(own, dev) for own, dev in known.get("accuracies", ())]
         return cls(**known)
 
 
@@ -239,7 +250,7 @@ class _Run:
             self.state.micro_batch //= 2
 
     def _accumulate(self, step: int, positions: IntArray) -> float:
-        total = 0.0
+        total, num_right, num_judged = 0.0, 0, 0
         for start in range(0, len(positions), self.state.micro_batch):
             piece = positions[start : start + self.state.micro_batch]
             with torch.autocast(self.device, torch.bfloat16, enabled=self.plan.precision == "bf16"):
@@ -249,6 +260,9 @@ class _Run:
             loss = result.total / len(positions)
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
+            num_right, num_judged = num_right + result.num_right, num_judged + result.num_judged
+        self.state.num_right += num_right
+        self.state.num_judged += num_judged
         return total
 
     def _count_norms(self, result: StepLoss) -> None:
@@ -258,9 +272,13 @@ class _Run:
 
     def _evaluate(self) -> None:
         state = self.state
-        score = self.task.score()
+        score, accuracy = self.task.score()
         state.curve.append((state.step, state.loss_sum / max(1, state.num_losses), score))
-        state.loss_sum, state.num_losses = 0.0, 0
+        own = state.num_right / state.num_judged if state.num_judged else None
+        state.accuracies.append((own, None if math.isnan(accuracy) else accuracy))
+        state.loss_sum, state.num_losses, state.num_right, state.num_judged = 0.0, 0, 0, 0
+        if self.plan.num_snapshots:
+            keep_snapshot(self.folder, state.step, self.task.trainable.state_dict(), num_kept=self.plan.num_snapshots)
         if score < state.best_score:
             state.best_score, state.best_step, state.num_bad = score, state.step, 0
             self.best = {name: tensor.detach().clone() for name, tensor in self.task.trainable.state_dict().items()}

@@ -53,6 +53,8 @@ class Training:
         precision: `auto` times fp32 and bf16 once and takes the faster.
         num_threads: of torch; part of what makes a run repeatable.
         checkpoint_every_s: seconds between checkpoints; it changes no result.
+        num_checkpoints: evaluations, counted from the last, whose weights become bundles of their own beside the
+            student's, under `checkpoints/`.
     """
 
     num_epochs: int | None = None
@@ -80,6 +82,7 @@ class Training:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     num_threads: int = 1
     checkpoint_every_s: float = 20.0
+    num_checkpoints: int = 0
 
     def __post_init__(self) -> None:
         least: dict[str, tuple[float | None, float]] = {
@@ -96,6 +99,7 @@ class Training:
             "embedding_weight": (self.embedding_weight, 0),
             "hidden_weight": (self.hidden_weight, 0),
             "checkpoint_every_s": (self.checkpoint_every_s, 0),
+            "num_checkpoints": (self.num_checkpoints, 0),
         }
         for name, (value, minimum) in least.items():
             if value is not None and not value >= minimum:

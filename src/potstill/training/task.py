@@ -37,11 +37,27 @@ class StepLoss(NamedTuple):
         total: weighted sum over the rows of the batch (the loop divides by the batch size).
         parts: unweighted sums by name of the term.
         output: what the student said.
+        num_right: labels (or tokens) that it said right, with the dropout and noise of training.
+        num_judged: of so many.
     """
 
     total: Tensor
     parts: dict[str, Tensor]
     output: StudentOutput
+    num_right: int = 0
+    num_judged: int = 0
+
+
+class Score(NamedTuple):
+    """How a student does on dev.
+
+    Attributes:
+        nats: NLL, a row or a token; lower is better, NaN without dev.
+        accuracy: share of rows with every field right, or of tokens; NaN where nobody counts.
+    """
+
+    nats: float
+    accuracy: float = float("nan")
 
 
 class Task(Protocol):
@@ -61,8 +77,8 @@ class Task(Protocol):
         """The loss of the rows at these positions."""
         ...
 
-    def score(self) -> float:
-        """How bad the student is on dev (NLL in nats a row); NaN when there is no dev."""
+    def score(self) -> Score:
+        """How the student does on dev."""
         ...
 
 
@@ -191,7 +207,10 @@ class DistillationTask:
             for term in self.terms
         }
         total = torch.stack([term.weight * parts[term.name] for term in self.terms]).sum()
-        return StepLoss(total, parts, output)
+        if mixing is not None:
+            return StepLoss(total, parts, output)
+        labels_BL = torch.from_numpy(self.transfer.labels[positions_B]).to(device)
+        return StepLoss(total, parts, output, *count_right(self.student.schema, output.logits.detach(), labels_BL))
 
     def _view_number(self, step: int) -> int:
         """Every epoch shows another view, in turns."""
@@ -264,11 +283,12 @@ class DistillationTask:
         weights = self.transfer.weights
         return None if weights is None else torch.from_numpy(weights[positions_B]).to(device)
 
-    def score(self) -> float:
-        """NLL on dev in nats a row, fields summed."""
-        return negative_log_likelihood(
-            self.student.schema, encoded_logits(self.student, self.dev_encoded), self.dev_labels, self.dev_weights
-        )
+    def score(self) -> Score:
+        """NLL on dev in nats a row, fields summed, and accuracy."""
+        schema, logits_NC = self.student.schema, encoded_logits(self.student, self.dev_encoded)
+        nats = negative_log_likelihood(schema, logits_NC, self.dev_labels, self.dev_weights)
+        right, judged = count_right(schema, torch.from_numpy(logits_NC), torch.from_numpy(self.dev_labels))
+        return Score(nats, right / judged if judged else float("nan"))
 
 
 def pooled_hidden(hidden: Sequence[Tensor], ids_BT: Any) -> Tensor:
@@ -308,6 +328,17 @@ def logit_values(loss: Loss, schema: LabelSchema, logits_BC: Tensor, target_BC: 
         else:
             values_B = values_B + loss(student, teacher)
     return values_B
+
+
+def count_right(schema: LabelSchema, logits_BC: Tensor, labels_BL: Tensor) -> tuple[int, int]:
+    """Rows whose every known field is right, and rows with a label."""
+    is_right_B = (labels_BL >= 0).any(1)
+    num_judged = int(is_right_B.sum())
+    for field, logit, column in schema.parts():
+        own_BK, said_BC = labels_BL[:, column], logits_BC[:, logit]
+        said_BK = (said_BC > 0).long() if field.multi else said_BC.argmax(1, keepdim=True)
+        is_right_B = is_right_B & ((said_BK == own_BK) | (own_BK < 0)).all(1)
+    return int(is_right_B.sum()), num_judged
 
 
 def negative_log_likelihood(

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -146,3 +147,51 @@ def test_free_text_becomes_rows_once_each_and_calls_of_tools_are_left_out():
     assert [(row.line, row.answer) for row in found] == [(1, "Dear one"), (3, "Dear two")] and strange == (4,)
     with pytest.raises(DataError, match="learns from chats of text"):
         read_written(rows[3:])
+
+
+def with_tokens(made, *tokens):
+    """An example whose answer was written in these tokens: [(text, probability), alternatives...] each."""
+    content = [
+        {
+            "token": own,
+            "logprob": math.log(p),
+            "top_logprobs": [{"token": t, "logprob": math.log(q)} for t, q in others],
+        }
+        for (own, p), *others in tokens
+    ]
+    return replace(made, extras={**made.extras, "logprobs": {"content": content}})
+
+
+def test_log_probabilities_of_a_value_become_soft_labels():
+    rows = chats(lambda word, i: json.dumps({"intent": word, "urgent": i % 2 == 0}))
+    start, end = ('{"intent": "', 1.0), ('"', 1.0)
+    rows[0] = with_tokens(
+        rows[0],
+        [start],
+        [("card", 0.7), ("loan", 0.2)],
+        [end],
+        [(', "urgent": ', 1.0)],
+        [("true", 0.6), ("false", 0.4)],
+        [("}", 1.0)],
+    )
+    found = compile_chats(rows)
+    assert found.rows[0].soft["intent"] == pytest.approx(
+        {"card": 0.7 + 0.1 / 3, "loan": 0.2 + 0.1 / 3, "travel": 0.1 / 3}
+    )
+    assert found.rows[0].soft["urgent"] == pytest.approx({"true": 0.6, "false": 0.4})
+    assert not found.rows[1].soft
+    assert "1 of 30 row(s) have soft labels, from their answers' log-probabilities" in found.sentences()
+
+
+def test_log_probabilities_of_a_text_become_soft_labels():
+    rows = chats(lambda word, i: word)
+    rows[1] = with_tokens(rows[1], [("lo", 0.9), ("tra", 0.1)], [("an", 1.0)])
+    assert compile_chats(rows).rows[1].soft["answer"] == pytest.approx({"card": 0, "loan": 0.9, "travel": 0.1})
+
+
+def test_log_probabilities_that_can_t_be_followed_leave_the_label():
+    rows = chats(lambda word, i: json.dumps({"intent": word, "old": {"intent": word}}))
+    rows[0] = with_tokens(rows[0], [(rows[0].answer["content"], 1.0)])  # the key stands twice
+    rows[1] = with_tokens(rows[1], [("something else", 1.0)])
+    rows[2] = replace(rows[2], extras={"logprobs": "broken"})
+    assert not any(row.soft for row in compile_chats(rows).rows)

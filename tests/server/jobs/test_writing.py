@@ -4,6 +4,7 @@ import re
 import signal
 from importlib.util import find_spec
 
+import openai
 import pytest
 
 from potstill.exporters.gguf import export_gguf
@@ -75,7 +76,7 @@ def test_free_text_makes_a_student_that_writes(server):
         training_file=upload(client, free_text(20)),
         validation_file=upload(client, free_text(4, 100)),
         seed=3,
-        hyperparameters={"n_epochs": 2, "batch_size": 8},
+        hyperparameters={"n_epochs": 6, "batch_size": 8},
     )
     done = wait(client, job, "succeeded")
     said = messages(client, job)
@@ -83,14 +84,19 @@ def test_free_text_makes_a_student_that_writes(server):
     assert done.trained_tokens > 0 and done.fine_tuned_model.startswith("ft:potstill-auto:")
     metrics = [e for e in client.fine_tuning.jobs.list_events(job.id, limit=100).data if e.type == "metrics"]
     assert metrics[0].data.keys() >= {"step", "total_steps", "train_loss", "valid_loss"}
-    (checkpoint,) = client.fine_tuning.jobs.checkpoints.list(job.id).data
-    assert checkpoint.metrics.full_valid_loss > 0
+    checkpoints = client.fine_tuning.jobs.checkpoints.list(job.id).data
+    assert 3 <= len(checkpoints) <= 4 and any(each.metrics.full_valid_loss for each in checkpoints)
+    for each in checkpoints:
+        assert 0 <= each.metrics.train_mean_token_accuracy <= 1 and 0 <= each.metrics.valid_mean_token_accuracy <= 1
     table = client.files.content(done.result_files[0]).text.splitlines()
     assert table[0].startswith("step,train_loss") and len(table) > 1
     asked = [SYSTEM, {"role": "user", "content": TEXTS[0]}]
-    for model in (done.fine_tuned_model, checkpoint.fine_tuned_model_checkpoint):
+    for model in (done.fine_tuned_model, *(each.fine_tuned_model_checkpoint for each in checkpoints)):
         found = client.chat.completions.create(model=model, messages=asked, max_tokens=8)
         assert found.choices[0].message.content and found.usage.completion_tokens <= 8
+    with pytest.raises(openai.BadRequestError, match="this one writes") as caught:
+        client.chat.completions.create(model=f"cascade:{done.fine_tuned_model}", messages=asked)
+    assert caught.value.code == "no_cascade"
     _the_dashboard_asks_all(server, client, job, done.fine_tuned_model)
     assert "tiny-lm" in {model.id for model in client.models.list()}
 

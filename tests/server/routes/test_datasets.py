@@ -59,3 +59,12 @@ def test_keys_are_made_shown_once_and_revoked(server, client):
     assert send(server, "GET", "/v1/files", made["key"]).status_code == 401
     for body in ({"project": "../x", "name": "a"}, {"project": "p"}, {"project": "p", "name": "a", "retention_s": 0}):
         assert send(server, "POST", "/v1/potstill/keys", server.api_key, json=body).status_code == 400
+
+
+def test_log_probabilities_travel_with_the_answer(client):
+    ask(client, "red sure", store=True, logprobs=True, top_logprobs=2)
+    lines = client.files.content(make(client)["file_id"]).read().splitlines()
+    (line,) = [json.loads(line) for line in lines]
+    others = [{"token": "red", "logprob": -0.25}, {"token": "blue", "logprob": -1.5}]
+    content = [{"token": "red", "logprob": -0.25, "top_logprobs": others}]
+    assert line["potstill"] == {"logprobs": {"content": content}}

@@ -25,7 +25,7 @@ from potstill.server.web.views.evals import (
 )
 from potstill.server.web.views.fleet import fleet_page
 from potstill.server.web.views.jobs import Checkpoint, Event, Job, JobRow, job_page, jobs_page
-from potstill.server.web.views.keys import KeyRow, Keys, Use, keys_page
+from potstill.server.web.views.keys import Day, KeyRow, Keys, Saved, Spend, Use, keys_page
 from potstill.server.web.views.logs import LogFilter, LogList, LogRow, logs_page
 from potstill.server.web.views.matrix import Cell, Matrix, MatrixRow, Paired
 from potstill.server.web.views.models import Model, ModelRow, model_page, models_page
@@ -245,11 +245,31 @@ def keys(texts):
             revoked_at=1_790_000_001,
         ),
     ]
-    uses = [
-        Use(model=texts[0], kind="teacher", calls=100, prompt_tokens=12_000, answer_tokens=900, cost=1.25),
-        Use(model=texts[1], kind="student", calls=900, prompt_tokens=108_000, answer_tokens=8100),
+    models = [
+        Use(
+            model=texts[0],
+            kind="teacher",
+            answerer=texts[1],
+            calls=100,
+            prompt_tokens=12_000,
+            answer_tokens=900,
+            cost=1.25,
+        ),
+        Use(model=texts[1], kind="student", answerer="student", calls=900, prompt_tokens=108_000, answer_tokens=8100),
     ]
-    return Keys(keys=rows, uses=uses, local_share=0.9, saved=11.25, secret="11", refused=texts[0])
+    spend = Spend(
+        days=30,
+        models=models,
+        keys=[Use(model=texts[2], calls=1000, prompt_tokens=120_000, answer_tokens=9000, cost=1.25)],
+        by_day=[
+            Day(day=20_000 + i, teacher_tokens=12_000 - 1000 * i, student_tokens=9000 * i, cost=1.5 - i / 10)
+            for i in range(9)
+        ],
+        local_share=0.9,
+        cascade_share=0.8,
+        saved=Saved(teacher=texts[0], amount=11.25),
+    )
+    return Keys(keys=rows, spend=spend, secret="11", refused=texts[0])
 
 
 def fleet(texts):

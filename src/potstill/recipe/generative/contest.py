@@ -28,6 +28,7 @@ from potstill.training.chat_rows import ChatRow
 from potstill.training.device import compute_type
 from potstill.training.loop import DivergedError, Plan, TrainingState, train
 from potstill.training.on_policy import OnPolicy
+from potstill.training.snapshots import load_snapshot
 from potstill.types import IntArray, Progress
 
 LOSSES = {kind().kind: kind() for kind in token_losses.KINDS if kind().needs == "distribution"}
@@ -57,6 +58,7 @@ class WritingResult:
         model: with weights rounded to bf16, at its best step.
         state: of the training.
         dev_exact_match: share of dev answers that are right.
+        folder: of its checkpoints.
         error: why it failed, empty when it didn't.
     """
 
@@ -64,6 +66,7 @@ class WritingResult:
     model: Any
     state: TrainingState
     dev_exact_match: float
+    folder: Path
     error: str = ""
 
     def summary(self) -> dict[str, Any]:
@@ -192,9 +195,9 @@ def _run(name: str, trial: WritingTrial, rows: Sequence[ChatRow], ground: Writin
         seed=recipe.seed,
         num_threads=training.num_threads,
         checkpoint_every_s=training.checkpoint_every_s,
+        num_snapshots=training.num_checkpoints if name == "student" else 0,
     )
-    model = cut.build()
-    changes = add_low_rank(model, recipe.student.lora_rank) if recipe.student.lora_rank else None
+    model, changes = _start(recipe, cut)
     task = CausalLmTask(
         model,
         rows,
@@ -210,14 +213,40 @@ def _run(name: str, trial: WritingTrial, rows: Sequence[ChatRow], ground: Writin
         state = train(task, plan, folder=folder, progress=ground.progress, device=ground.device)
     except DivergedError as diverged:
         error = str(diverged)
-    model = merge_low_rank(changes) if changes else model
-    # It ships with weights in bf16, whatever it computes in here.
-    model = model.to(torch.bfloat16).to(compute_type(ground.precision)).eval()
+    model = _as_shipped(model, changes, ground.precision)
     texts = write_texts(model, cut.chat, ground.data.dev, recipe.teacher.max_new_tokens)
     right = matches(texts, [chat.answer or "" for chat in ground.data.dev])
     return WritingResult(
-        trial=trial, model=model, state=state, dev_exact_match=float(right.mean()) if len(right) else 0.0, error=error
+        trial=trial,
+        model=model,
+        state=state,
+        dev_exact_match=float(right.mean()) if len(right) else 0.0,
+        folder=folder,
+        error=error,
     )
+
+
+def model_at(snapshot: Path, recipe: GenerativeRecipe, cut: Cut, precision: str) -> Any:
+    """The student as it was at a kept evaluation, as it would have shipped.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    model, changes = _start(recipe, cut)
+    model.load_state_dict(load_snapshot(snapshot))
+    return _as_shipped(model, changes, precision)
+
+
+def _start(recipe: GenerativeRecipe, cut: Cut) -> tuple[Any, Any]:
+    """The untrained student, and what learns in place of its weights, where a recipe says so."""
+    model = cut.build()
+    return model, add_low_rank(model, recipe.student.lora_rank) if recipe.student.lora_rank else None
+
+
+def _as_shipped(model: Any, changes: Any, precision: str) -> Any:
+    """It ships with weights in bf16, whatever it computes in here."""
+    merged = merge_low_rank(changes) if changes else model
+    return merged.to(torch.bfloat16).to(compute_type(precision)).eval()
 
 
 def _on_policy(ground: WritingGround) -> OnPolicy:

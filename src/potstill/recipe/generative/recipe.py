@@ -69,6 +69,8 @@ class GenerativeTraining:
         precision: `auto` times fp32 and bf16 once and takes the faster.
         num_threads: of torch; part of what makes a run repeatable.
         checkpoint_every_s: seconds between checkpoints; it changes no result.
+        num_checkpoints: evaluations, counted from the last, whose weights become bundles of their own beside the
+            student's, under `checkpoints/`.
     """
 
     num_epochs: float = 3.2
@@ -84,11 +86,14 @@ class GenerativeTraining:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     num_threads: int = 1
     checkpoint_every_s: float = 120.0
+    num_checkpoints: int = 0
 
     def __post_init__(self) -> None:
         for name in ("num_epochs", "least_steps", "batch_size", "learning_rate", "top_k", "num_threads"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"training.{name} is {getattr(self, name)}; it must be above 0")
+        if self.num_checkpoints < 0:
+            raise ConfigurationError(f"training.num_checkpoints is {self.num_checkpoints}; it must be at least 0")
         if self.stored == "sampled" and self.loss != "forward_kl":
             raise ConfigurationError(
                 f"training.stored is sampled, and {self.loss} is biased on draws. Set training.loss=forward_kl, or "

@@ -14,12 +14,14 @@ import torch
 from potstill.data.prompts import Chat, PromptData, load_prompts
 from potstill.evaluation.generation import WrittenAssessment, WrittenContender, assess_written, written_line
 from potstill.files import canonical_json, write_atomic
+from potstill.recipe.checkpoints import FOLDER
 from potstill.recipe.environment import environment
 from potstill.recipe.generative.baseline import train_baseline
 from potstill.recipe.generative.contest import (
     WritingGround,
     WritingResult,
     hold,
+    model_at,
     student_rows,
     trials,
     write_texts,
@@ -38,6 +40,7 @@ from potstill.signals import default_root
 from potstill.teachers.causal_lm import CausalLm
 from potstill.teachers.openai_text import OpenAIText
 from potstill.training.device import choose_device, probe_precision
+from potstill.training.snapshots import forget_snapshots, list_snapshots
 from potstill.types import Progress, Silent
 
 NUMERICS = "numerics.json"
@@ -122,7 +125,14 @@ def _work(
     found = _judge(recipe, out, data, taught, store, progress)
     line = written_line(found)
     progress.stage("report")
-    bundle_digest, gguf = _ship(recipe, out, data, taught, line, progress)
+    bundle_digest, gguf = _ship(recipe, out / BUNDLE, data, taught, taught.student.model, line, progress)
+    checkpoints = {}
+    step = taught.student.state.best_step or taught.student.state.step
+    for at, path in list_snapshots(taught.student.folder).items():
+        if at != step:
+            target = out / FOLDER / f"step-{at:08d}"
+            _ship(recipe, target, data, taught, model_at(path, recipe, taught.cut, precision), {}, progress)
+            checkpoints[str(at)] = str(target)
     content = make_written_content(
         recipe,
         data,
@@ -147,23 +157,34 @@ def _work(
         "data_digest": data.digest,
         "gguf": gguf,
         "signal": taught.student.trial.signal,
+        "step": step,
+        "checkpoints": checkpoints,
         "teacher_calls": taught.asked.capture.num_asked,
         "prefix_share_reused": taught.asked.prefixes.share_reused,
         "capture_cpu_seconds": taught.asked.capture.cpu_seconds,
     }
     write_atomic(out / RESULT, canonical_json(result))
+    for tried in taught.tried["student"]:
+        forget_snapshots(tried.folder)
     return result
 
 
 def _ship(
-    recipe: GenerativeRecipe, out: Path, data: PromptData, taught: Taught, line: Mapping[str, Any], progress: Progress
+    recipe: GenerativeRecipe,
+    folder: Path,
+    data: PromptData,
+    taught: Taught,
+    model: Any,
+    line: Mapping[str, Any],
+    progress: Progress,
 ) -> tuple[str, dict[str, Any] | None]:
-    """The bundle with what it must answer; its digest, and what is known of the file for llama.cpp."""
+    """A bundle with what it must answer; its digest, and what is known of the file for llama.cpp."""
     probed = data.dev[:NUM_PROBES]
-    texts = write_texts(taught.student.model, taught.cut.chat, probed, recipe.teacher.max_new_tokens)
+    texts = write_texts(model, taught.cut.chat, probed, recipe.teacher.max_new_tokens)
+    folder.parent.mkdir(exist_ok=True)
     return ship_writer(
-        out / BUNDLE,
-        taught.student.model,
+        folder,
+        model,
         taught.cut.chat,
         list(zip(probed, texts, strict=True)),
         max_new_tokens=recipe.teacher.max_new_tokens,

@@ -6,12 +6,14 @@ An answer is a text, or a JSON object; an object has a field for each path to a 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from potstill.errors import DataError
+from potstill.signals.label_masses import Tokens, label_masses
 
 Path = tuple[str, ...]
 Form = tuple[int | None, str, str]
@@ -87,6 +89,39 @@ class AnswerForm:
                 return None
             found[field.name] = name
         return found
+
+    def soft(self, text: str, labels: Mapping[str, str], tokens: Tokens) -> dict[str, dict[str, float]]:
+        """Probabilities of the classes of each field whose value the answer's tokens can be followed to.
+
+        Args:
+            text: an answer of this form.
+            labels: what it says.
+            tokens: of the answer, with their log-probabilities.
+        """
+        found = {}
+        for field in self.fields:
+            start = self._place(text, field)
+            if start is None:
+                continue
+            # The token of the opening quote differs with what stands before it, and says nothing where all have one.
+            has_quote = self.template is not None and all(isinstance(value, str) for value in field.values.values())
+            skipped = 1 if has_quote else 0
+            spellings = {name: self._spelled(value)[skipped:] for name, value in field.values.items()}
+            said = spellings[labels[field.name]]
+            masses = label_masses(list(spellings.values()), said, text, tokens, start + skipped)
+            if masses is not None:
+                found[field.name] = dict(zip(spellings, masses.tolist(), strict=True))
+        return found
+
+    def _spelled(self, value: Any) -> str:
+        return str(value) if self.template is None else json.dumps(value, ensure_ascii=False)
+
+    def _place(self, text: str, field: AnswerField) -> int | None:
+        """Where a field's value begins; None where its key stands more than once."""
+        if self.template is None:
+            return len(text) - len(text.lstrip())
+        keys = list(re.finditer(re.escape(json.dumps(field.path[-1], ensure_ascii=False)) + r"\s*:\s*", text))
+        return keys[0].end() if len(keys) == 1 else None
 
     def to_json(self) -> dict[str, Any]:
         """JSON values."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from potstill.data.duplicates import normal_form
@@ -11,6 +11,7 @@ from potstill.errors import DataError
 from potstill.server.compiling.answers import AnswerForm, NotClosedError, find_form
 from potstill.server.compiling.prompts import PromptForm, find_prompt_form
 from potstill.server.training_files import Example
+from potstill.signals.label_masses import checked_tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +40,14 @@ class Row:
         input: text, or the `image_url` of a picture.
         labels: class by the field's name.
         fits: whether the prompt has the template of the others.
+        soft: probabilities of the classes, of the fields for which the answer's log-probabilities say them.
     """
 
     line: int
     input: Any
     labels: Mapping[str, str]
     fits: bool
+    soft: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,13 +71,18 @@ class Compiled:
     def sentences(self) -> list[str]:
         """What was found, for the events of a job."""
         answer, prompt = self.task.answer, self.task.prompt
-        shape = ", ".join(f"{field.name} ({len(field.values)} values)" for field in answer.fields)
+        shape = ", ".join(f"{part.name} ({len(part.values)} values)" for part in answer.fields)
         kind = "image" if prompt.modality == "image" else "text"
         said = [f"Answers come from a closed set: {shape}. Chosen: a {kind} classifier"]
         constant = len(prompt.first) + len(prompt.last)
         if constant or prompt.before or prompt.after:
             affix = len(prompt.before) + len(prompt.after)
             said.append(f"Left out what every prompt repeats: {constant} message(s), {affix} character(s) of template")
+        num_soft = sum(bool(row.soft) for row in self.rows)
+        if num_soft:
+            said.append(
+                f"{num_soft} of {len(self.rows)} row(s) have soft labels, from their answers' log-probabilities"
+            )
         if self.num_duplicates or self.conflicts:
             said.append(f"Found {self.num_duplicates} duplicate(s) and {len(self.conflicts)} conflicting answer(s)")
         if self.strange_lines:
@@ -116,7 +124,9 @@ def read_rows(task: Task, examples: Sequence[Example]) -> tuple[list[Row], tuple
         if labels is None:
             strange.append(example.line)
         else:
-            rows.append(Row(line=example.line, input=value, labels=labels, fits=fits))
+            rows.append(
+                Row(line=example.line, input=value, labels=labels, fits=fits, soft=_soft(task, example, labels))
+            )
     return rows, tuple(strange)
 
 
@@ -132,6 +142,11 @@ def answer_text(example: Example) -> str:
     if isinstance(content, list):
         return "".join(str(part.get("text", "")) for part in content)
     return str(content or "")
+
+
+def _soft(task: Task, example: Example, labels: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    tokens = checked_tokens(example.extras.get("logprobs"))
+    return task.answer.soft(answer_text(example), labels, tokens) if tokens else {}
 
 
 def _schema(example: Example) -> Any:

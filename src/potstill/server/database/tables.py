@@ -15,6 +15,7 @@ from potstill.server.database.migrations import (
     m0020_sessions,
     m0021_aliases,
     m0022_client_secrets,
+    m0023_usage,
 )
 
 METADATA = MetaData()
@@ -38,3 +39,4 @@ batch_lines = m0012_batches.batch_lines(METADATA)
 sessions = m0020_sessions.sessions(METADATA)
 aliases = m0021_aliases.aliases(METADATA)
 client_secrets = m0022_client_secrets.client_secrets(METADATA)
+usage = m0023_usage.usage(METADATA)

@@ -8,11 +8,38 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 HEADER = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
-Point = tuple[int, float, float | None]
 LOOK_EVERY_S = 1.0
+
+
+class Point(NamedTuple):
+    """What was measured at a step; None where nobody could.
+
+    Attributes:
+        step: of the optimizer.
+        loss: mean in training since the point before.
+        accuracy: share of labels, or of tokens, right in these steps, with the dropout and noise of training.
+        dev_loss: on dev rows of the training file, in nats.
+        dev_accuracy: on the same, without dropout.
+    """
+
+    step: int
+    loss: float
+    accuracy: float | None
+    dev_loss: float | None
+    dev_accuracy: float | None
+
+    def metrics(self) -> dict[str, float]:
+        """By OpenAI's names."""
+        named = {
+            "train_loss": self.loss,
+            "train_mean_token_accuracy": self.accuracy,
+            "valid_loss": self.dev_loss,
+            "valid_mean_token_accuracy": self.dev_accuracy,
+        }
+        return {"step": self.step, **{name: value for name, value in named.items() if value is not None}}
 
 
 class Curve:
@@ -42,39 +69,40 @@ class Curve:
 
     def finish(self) -> None:
         """Tells about all points that are there."""
-        for step, loss, score in self._read()[len(self.points) :]:
-            self.points.append((step, loss, score))
-            data: dict[str, Any] = {"step": step, "total_steps": max(self._total, step), "train_loss": loss}
-            said = f"Step {step}/{data['total_steps']}: training loss={loss:.2f}"
-            if score is not None:
-                data["valid_loss"] = score
-                said += f", validation loss={score:.2f}"
-            self._say({"kind": "event", "key": f"step {step}", "message": said, "data": data})
+        for point in self._read()[len(self.points) :]:
+            self.points.append(point)
+            data = {**point.metrics(), "total_steps": max(self._total, point.step)}
+            said = f"Step {point.step}/{data['total_steps']}: training loss={point.loss:.2f}"
+            if point.dev_loss is not None:
+                said += f", validation loss={point.dev_loss:.2f}"
+            self._say({"kind": "event", "key": f"step {point.step}", "message": said, "data": data})
 
-    def metrics(self) -> dict[str, Any]:
-        """The last point, as a checkpoint shows it."""
-        if not self.points:
-            return {"step": 0}
-        step, loss, score = self.points[-1]
-        return {"step": step, "train_loss": loss} | ({} if score is None else {"valid_loss": score})
+    @property
+    def num_steps(self) -> int:
+        """Steps that were taken."""
+        return self.points[-1].step if self.points else 0
+
+    def at(self, step: int) -> dict[str, float]:
+        """The point of a step, as a checkpoint shows it."""
+        return next((point.metrics() for point in self.points if point.step == step), {"step": step})
 
     def _read(self) -> list[Point]:
         """The curve in the newest checkpoint of the student."""
         states = sorted(self._folder.glob("stages/student-*/step-*/state.json"), key=lambda path: path.parent.name)
         for path in reversed(states):
             try:
-                curve = json.loads(path.read_bytes())["training"]["curve"]
+                training = json.loads(path.read_bytes())["training"]
+                measured = list(zip(training["curve"], training["accuracies"], strict=True))
             except (OSError, ValueError, KeyError):
                 continue  # it is being replaced
-            return [(int(step), float(loss), score) for step, loss, score in curve]
+            return [Point(int(step), loss, own, nats, dev) for (step, loss, nats), (own, dev) in measured]
         return []
 
 
 def results_csv(points: Sequence[Point]) -> str:
-    """OpenAI's table of a job; accuracies are measured at the end alone, so these cells stay empty."""
+    """OpenAI's table of a job; a cell is empty where nothing could be measured."""
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
     writer.writerow(HEADER)
-    for step, loss, score in points:
-        writer.writerow([step, loss, "", "" if score is None else score, ""])
+    writer.writerows(points)
     return target.getvalue()

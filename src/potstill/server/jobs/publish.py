@@ -15,6 +15,7 @@ from potstill.server.database.tables import models
 from potstill.server.files import add_file, new_file
 from potstill.server.ids import next_seq, now
 from potstill.server.jobs.store import add_checkpoint, add_event, change_job
+from potstill.server.models.registry import CHECKPOINT
 
 
 def publish(database: Database, blobs: Blobs, row: Row[Any], said: dict[str, Any], folder: Path) -> None:
@@ -33,7 +34,7 @@ def publish(database: Database, blobs: Blobs, row: Row[Any], said: dict[str, Any
     results = [_file(blobs, row, "results.csv", said["csv"])]
     if said.get("skipped"):
         results.append(_file(blobs, row, "skipped-images.json", said["skipped"]))
-    database.write_now(lambda connection: _succeed(connection, row, said, results, str(folder / "run" / "bundle")))
+    database.write_now(lambda connection: _succeed(connection, row, said, results, folder))
 
 
 def model_name(row: Row[Any]) -> str:
@@ -58,7 +59,7 @@ def _fail(connection: Connection, row: Row[Any], error: dict[str, Any]) -> None:
 
 
 def _succeed(
-    connection: Connection, row: Row[Any], said: dict[str, Any], results: list[dict[str, Any]], bundle: str
+    connection: Connection, row: Row[Any], said: dict[str, Any], results: list[dict[str, Any]], folder: Path
 ) -> None:
     name = model_name(row)
     outcome = {
@@ -73,16 +74,16 @@ def _succeed(
         return
     for file in results:
         add_file(connection, file)
-    step = said["step"]
-    checkpoint = f"{name}:ckpt-step-{step}"
-    base = json.loads(row.request)["model"]
-    for id in (checkpoint, name):
-        model = {"seq": next_seq(), "project": row.project, "id": id, "created_at": now(), "base": base}
-        template = json.dumps(said["task"]).encode()
-        connection.execute(
-            models.insert(), {**model, "kind": said["model_kind"], "folder": bundle, "template": template}
-        )
-    add_checkpoint(connection, row.id, checkpoint, step, said["metrics"])
-    add_event(connection, row.id, "checkpoint", f"Checkpoint created at step {step} with Snapshot ID: {checkpoint}")
+    bundles = {name: folder / "run" / "bundle"}
+    for found in said["checkpoints"]:
+        id, step = f"{name}{CHECKPOINT}{found['step']}", found["step"]
+        bundles[id] = folder / found["folder"]
+        add_checkpoint(connection, row.id, id, step, found["metrics"])
+        add_event(connection, row.id, id, f"Checkpoint created at step {step} with Snapshot ID: {id}")
+    model = {"project": row.project, "base": json.loads(row.request)["model"], "kind": said["model_kind"]}
+    model["template"] = json.dumps(said["task"]).encode()
+    for id, bundle in reversed(bundles.items()):
+        place = {"seq": next_seq(), "id": id, "created_at": now(), "folder": str(bundle)}
+        connection.execute(models.insert(), {**model, **place})
     add_event(connection, row.id, "model", f"New fine-tuned model created: {name}")
     add_event(connection, row.id, "success", "The job has successfully completed")

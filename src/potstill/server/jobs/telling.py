@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+FOLDER, BUNDLE = "checkpoints", "bundle"
+# Besides the student itself, which is the best step on dev.
+NUM_CHECKPOINTS = 3
 Say = Callable[[dict[str, Any]], None]
 SKIPPED_IMAGES = "skipped-images.json"
 """In a job's folder: pictures that are left out, with line, index and reason."""
+
+
+def checkpoints_of(result: Mapping[str, Any], run: Path, at: Callable[[int], dict[str, float]]) -> list[dict[str, Any]]:
+    """Checkpoints of a finished run as the server is told them, the earliest first.
+
+    Args:
+        result: of the run.
+        run: its folder.
+        at: figures of a step.
+    """
+    folders = {int(step): f"{run.name}/{FOLDER}/{Path(path).name}" for step, path in result["checkpoints"].items()}
+    folders[result["step"]] = f"{run.name}/{BUNDLE}"
+    return [{"step": step, "folder": folder, "metrics": at(step)} for step, folder in sorted(folders.items())]
 
 
 def event(say: Say, key: str, message: str, *, status: str = "", level: str = "info") -> None:

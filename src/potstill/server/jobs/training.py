@@ -6,19 +6,18 @@ import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from potstill.data import DataOptions
 from potstill.errors import DataError, PreemptedError
 from potstill.files import canonical_json, write_atomic
-from potstill.recipe import Controls, Recipe, run
+from potstill.recipe import Controls, Recipe, Run, run
 from potstill.recipe.extensions import kind_of
 from potstill.recipe.trials import defaults, way_of
 from potstill.server.compiling import Compiled, Row, Task
 from potstill.server.jobs.bases import BASES
 from potstill.server.jobs.curve import Curve, results_csv
 from potstill.server.jobs.request import JobRequest, hyperparameters
-from potstill.server.jobs.telling import SKIPPED_IMAGES, Say, event
+from potstill.server.jobs.telling import NUM_CHECKPOINTS, SKIPPED_IMAGES, Say, checkpoints_of, event
 from potstill.server.training_files.pictures import Reader, read_image
 from potstill.students import KINDS as STUDENTS
 from potstill.students import StudentBuilder
@@ -48,13 +47,15 @@ def train(
     done = run(recipe, folder / "run", progress=Watched(curve), device="cpu", store=folder / "store")
     curve.finish()
     skipped = folder / SKIPPED_IMAGES
-    _finish(say, compiled, recipe, curve, dict(done.result), skipped.read_text("utf-8") if skipped.is_file() else None)
+    told = skipped.read_text("utf-8") if skipped.is_file() else None
+    _finish(say, compiled, recipe, curve, done, told)
 
 
 def write_rows(path: Path, rows: Sequence[Row], task: Task, read: Reader = read_image) -> None:
     """Rows as potstill reads them, each input once; of answers that contradict each other the first one stays.
 
-    Columns: the input, a label for each field, and the teacher's recorded answer, which here is the label.
+    Columns: the input, a label for each field, and the teacher's recorded answer: the label, or the probabilities of
+    the labels where they are known.
     """
     lines, seen = [], set()
     for row in rows:
@@ -71,7 +72,8 @@ def write_rows(path: Path, rows: Sequence[Row], task: Task, read: Reader = read_
         if key in seen:
             continue
         seen.add(key)
-        said = dict(row.labels) if len(row.labels) > 1 else next(iter(row.labels.values()))
+        known = {**row.labels, **row.soft}
+        said = known if len(known) > 1 else next(iter(known.values()))
         lines.append(canonical_json({INPUT: value, **row.labels, TEACHER: said}))
     write_atomic(path, b"\n".join(lines) + b"\n")
 
@@ -88,7 +90,7 @@ def make_recipe(request: JobRequest, compiled: Compiled, folder: Path, *, has_te
     builder: StudentBuilder | None = next((made() for made in STUDENTS if kind_of(made) == kind), None)
     if builder is not None and (kind in ("resnet", "ds_cnn")) is not (modality == "image"):
         raise DataError(f"{request.model} doesn't read inputs of this kind, which are {modality}s. Use potstill-auto.")
-    training = Training(num_trials=1, checkpoint_every_s=CHECKPOINT_EVERY_S)
+    training = Training(num_trials=1, checkpoint_every_s=CHECKPOINT_EVERY_S, num_checkpoints=NUM_CHECKPOINTS)
     if wanted["n_epochs"] != "auto":
         training = replace(training, num_epochs=wanted["n_epochs"])
     if wanted["batch_size"] != "auto":
@@ -113,12 +115,13 @@ def make_recipe(request: JobRequest, compiled: Compiled, folder: Path, *, has_te
     )
 
 
-def _finish(
-    say: Say, compiled: Compiled, recipe: Recipe, curve: Curve, result: dict[str, Any], skipped: str | None
-) -> None:
-    epochs = recipe.training.num_epochs
-    metrics = {**curve.metrics(), "full_valid_mean_token_accuracy": result["student"]["accuracy"]}
-    steps = metrics["step"]
+def _finish(say: Say, compiled: Compiled, recipe: Recipe, curve: Curve, done: Run, skipped: str | None) -> None:
+    epochs, result = recipe.training.num_epochs, dict(done.result)
+    checkpoints = checkpoints_of(result, done.folder, curve.at)
+    for checkpoint in checkpoints:
+        if checkpoint["step"] == result["step"]:
+            checkpoint["metrics"]["full_valid_mean_token_accuracy"] = result["student"]["accuracy"]
+    steps = curve.num_steps
     texts = [row.input for row in compiled.rows if isinstance(row.input, str)]
     passes = max(1, round(steps * recipe.training.batch_size / max(1, len(compiled.rows))))
     say(
@@ -126,8 +129,7 @@ def _finish(
             "kind": "done",
             "model_kind": "classifier",
             "task": compiled.task.to_json(),
-            "step": steps,
-            "metrics": metrics,
+            "checkpoints": checkpoints,
             "csv": results_csv(curve.points),
             "skipped": skipped,
             # Words of the inputs, as often as they were seen: a student has no tokens of its own that are billed.

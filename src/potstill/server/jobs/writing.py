@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from potstill.data.prompts import PromptOptions
 from potstill.errors import MissingExtraError
@@ -15,10 +14,11 @@ from potstill.exporters.gguf import export_gguf
 from potstill.files import canonical_json, write_atomic
 from potstill.recipe.generative.recipe import CausalCut, GenerativeRecipe, GenerativeTraining
 from potstill.recipe.generative.run import run_generative
+from potstill.recipe.run import Run
 from potstill.server.compiling.free_text import WrittenRow
 from potstill.server.jobs.curve import Curve, results_csv
 from potstill.server.jobs.request import JobRequest, hyperparameters
-from potstill.server.jobs.telling import Say, event
+from potstill.server.jobs.telling import NUM_CHECKPOINTS, Say, checkpoints_of, event
 from potstill.server.jobs.training import CHECKPOINT_EVERY_S, Watched
 from potstill.teachers.causal_lm import packaged_gguf
 from potstill.teachers.openai_text import RecordedText
@@ -58,10 +58,9 @@ def train_writer(
     curve = Curve(folder / "run", say)
     done = run_generative(recipe, folder / "run", progress=Watched(curve), device="cpu", store=folder / "store")
     curve.finish()
-    result = dict(done.result)
-    if result["gguf"] is None:
+    if done.result["gguf"] is None:
         raise MissingExtraError("gguf", "lm")
-    _finish(say, rows, recipe, curve, result, _base_gguf(source, folder))
+    _finish(say, rows, recipe, curve, done, _base_gguf(source, folder))
 
 
 def write_chats(path: Path, rows: Sequence[WrittenRow]) -> None:
@@ -80,7 +79,7 @@ def make_recipe(
 ) -> GenerativeRecipe:
     """The recipe of a job: the file's answers are both the gold ones and what the teacher said."""
     wanted = hyperparameters(request)
-    training = GenerativeTraining(signal="text", checkpoint_every_s=CHECKPOINT_EVERY_S)
+    training = GenerativeTraining(signal="text", checkpoint_every_s=CHECKPOINT_EVERY_S, num_checkpoints=NUM_CHECKPOINTS)
     if wanted["n_epochs"] != "auto":
         training = replace(training, num_epochs=wanted["n_epochs"], least_steps=1)
     if wanted["batch_size"] != "auto":
@@ -133,21 +132,21 @@ def _finish(
     rows: Sequence[WrittenRow],
     recipe: GenerativeRecipe,
     curve: Curve,
-    result: dict[str, Any],
+    done: Run,
     base_gguf: str,
 ) -> None:
-    metrics = curve.metrics()
-    steps = metrics["step"]
-    passes = max(1, round(steps * recipe.training.batch_size / len(rows)))
-    if result["student"]["perplexity"]:
-        metrics |= {"full_valid_loss": math.log(result["student"]["perplexity"])}
+    result = dict(done.result)
+    passes = max(1, round(curve.num_steps * recipe.training.batch_size / len(rows)))
+    checkpoints = checkpoints_of(result, done.folder, curve.at)
+    for checkpoint in checkpoints:
+        if checkpoint["step"] == result["step"] and result["student"]["perplexity"]:
+            checkpoint["metrics"]["full_valid_loss"] = math.log(result["student"]["perplexity"])
     say(
         {
             "kind": "done",
             "model_kind": "writer",
             "task": {"version": 1, "base_gguf": base_gguf},
-            "step": steps,
-            "metrics": metrics,
+            "checkpoints": checkpoints,
             "csv": results_csv(curve.points),
             "trained_tokens": passes * _count_tokens(rows, Path(result["bundle"])),
             "hyperparameters": {

@@ -24,6 +24,8 @@ from potstill.server.writing import Engines, ModelFile, Writer, open_writer
 
 CLASSIFIER, WRITER = "classifier", "writer"
 MAX_LOADED = 16
+CHECKPOINT = ":ckpt-step-"
+"""Between the name of a student and the step of one of its checkpoints."""
 
 
 def add_model(
@@ -55,6 +57,12 @@ def find_model(connection: Connection, project: str, id: str) -> Row[Any]:
     if row is None:
         raise no_such_model(id)
     return row
+
+
+def checkpoints_of(connection: Connection, project: str, id: str) -> list[Row[Any]]:
+    """The rows of a student's checkpoints."""
+    own = models.c.id.startswith(id + CHECKPOINT, autoescape=True)
+    return list(connection.execute(select(models).where(models.c.project == project, own)))
 
 
 def model_object(row: Any) -> dict[str, Any]:

@@ -50,10 +50,9 @@ def _keep_for_next_round(request: ChatRequest, answerer: Answerer) -> None:
 
 async def _streamed(call: Call, request: ChatRequest, answerer: Answerer) -> StreamingResponse:
     options = request.stream_options or {}
-    keeps = bool(request.store and call.key.may_store)
     body = call.body
-    if keeps and not options.get("include_usage"):
-        # The stored row has its usage, also where the client doesn't ask for it.
+    if not options.get("include_usage"):
+        # The stored row and the figures of cost have the usage, also where the client doesn't ask for it.
         body = {**body, "stream_options": {**options, "include_usage": True}}
     first, rest = await first_and_rest(answerer.stream(body))
     _keep_for_next_round(request, answerer)
@@ -75,7 +74,7 @@ async def _events(
         if (shown := _shown(chunk, head, wants_usage=wants_usage)) is not None:
             yield shown
     whole = in_published_form(accumulated.whole(), id=id, seq=seq, request=request)
-    count_tokens(call.services, teacher, whole.get("usage"))
+    count_tokens(call.services, call.key, request.model, teacher, whole.get("usage"))
     if request.store and call.key.may_store:
         await store(call.services, call.key, seq, whole, call.body, teacher)
 

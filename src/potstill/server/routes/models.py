@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Row, delete, select
+from starlette.concurrency import run_in_threadpool
 
-from potstill.server.database.tables import models
+from potstill.server.database.tables import job_checkpoints, models
 from potstill.server.endpoint import Call, Doc, Endpoint, Policy
 from potstill.server.errors import forbidden, no_such_model
 from potstill.server.jobs.bases import BASES, base_object
 from potstill.server.models import find_model, model_object
+from potstill.server.models.registry import checkpoints_of
 from potstill.server.settings import ANY_MODEL
+
+FOLDER_OF_CHECKPOINTS = "checkpoints"
+"""In the folder of a run; one bundle lies there for each checkpoint besides the student itself."""
 
 
 async def list_all(call: Call) -> dict[str, Any]:
@@ -39,18 +45,25 @@ async def retrieve(call: Call) -> dict[str, Any]:
 
 
 async def remove(call: Call) -> dict[str, Any]:
-    """Deletes a student; its bundle stays in the folder of its job."""
+    """Deletes a student with its checkpoints; its bundle stays in the folder of its job, theirs go."""
     id = call.path("model")
     if not id.startswith("ft:"):
         if id not in call.services.voices and call.services.teachers.find(id) is None:
             raise no_such_model(id)
         raise forbidden("Teachers and voices are named when the server starts; only students (ft:...) can be deleted.")
 
-    def change(connection: Connection) -> None:
-        connection.execute(delete(models).where(models.c.seq == find_model(connection, call.project, id).seq))
+    def change(connection: Connection) -> tuple[list[Row[Any]], set[str]]:
+        gone = [find_model(connection, call.project, id), *checkpoints_of(connection, call.project, id)]
+        connection.execute(delete(models).where(models.c.seq.in_([row.seq for row in gone])))
+        connection.execute(delete(job_checkpoints).where(job_checkpoints.c.model.in_([row.id for row in gone])))
+        return gone, set(connection.execute(select(models.c.folder)).scalars())
 
-    await call.services.database.write(change)
-    call.services.students.forget(call.project, id)
+    gone, kept = await call.services.database.write(change)
+    for row in gone:
+        call.services.students.forget(call.project, row.id)
+        folder = call.services.settings.data / row.folder
+        if row.folder not in kept and folder.parent.name == FOLDER_OF_CHECKPOINTS:
+            await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
     return {"id": id, "object": "model", "deleted": True}
 
 

@@ -40,7 +40,7 @@ async def create(call: Call) -> Any:
         return event_stream(events, route=call.request.url.path)
     whole = TextWhole()
     await unless_gone(call.request, _gather(chunks, whole))
-    count_tokens(call.services, writer.name, whole.rest.get("usage"))
+    count_tokens(call.services, call.key, options.model, writer.name, whole.rest.get("usage"))
     return {**head, **whole.to_json()}
 
 
@@ -55,7 +55,7 @@ async def _events(
     async for chunk in chunks:
         told = text_chunk(chunk)
         if "usage" in told:
-            count_tokens(call.services, name, told["usage"])
+            count_tokens(call.services, call.key, head["model"], name, told["usage"])
         if told["choices"] or wants_usage:
             yield {**head, **told}
 

@@ -41,7 +41,7 @@ class Example:
         line: its number, from 1.
         messages: all before the answer, with pictures that were skipped left out.
         answer: the last message of the assistant that counts.
-        extras: what Potstill adds under its own key: `response_format`, `teacher`, `licence`.
+        extras: what Potstill adds under its own key: `response_format`, and the answer's `logprobs` (as in a choice).
     """
 
     line: int

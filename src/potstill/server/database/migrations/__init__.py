@@ -11,4 +11,5 @@ MIGRATIONS = (
     "m0020_sessions",
     "m0021_aliases",
     "m0022_client_secrets",
+    "m0023_usage",
 )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 from starlette.responses import Response
 
 from potstill.server.auth import add_key, new_secret
-from potstill.server.database.tables import completions, keys
+from potstill.server.database.tables import keys
 from potstill.server.errors import ApiError, forbidden, not_found
 from potstill.server.ids import now
-from potstill.server.web.views.keys import KeyRow, Keys, Use, keys_page
+from potstill.server.usage import DAY_S, read_usage, today
+from potstill.server.web.spending import spend
+from potstill.server.web.views.keys import PERIODS, KeyRow, Keys, keys_page
 from potstill.server.web.visit import Visit, as_response, go_to, look, send
 
-DAY_S = 24 * 3600
 NUM_SHOWN = 200
 MAX_NAME = 64
 
@@ -58,32 +59,22 @@ async def revoke(visit: Visit) -> Response:
 
 
 async def _page(visit: Visit, *, secret: str = "", refused: str = "") -> str:
-    key = visit.call.key
+    key, services = visit.call.key, visit.call.services
+    asked = visit.asked("days")
+    days = int(asked) if asked in map(str, PERIODS) else PERIODS[0]
+    await services.usage.flush()
 
     def read(connection: Connection) -> Keys:
-        uses = _uses(connection, key.project)
-        calls = sum(use.calls for use in uses)
-        local = sum(use.calls for use in uses if use.kind == "student")
+        figures = read_usage(connection, key.project, today() - days + 1 if days else 0)
+        named = connection.execute(select(keys.c.id, keys.c.name).where(keys.c.project == key.project))
         return Keys(
             keys=_rows(connection, key.project, key.id, is_admin=key.is_admin),
-            uses=uses,
-            local_share=local / calls if calls else None,
+            spend=spend(figures, dict(services.settings.prices), {row.id: row.name for row in named}, days=days),
             secret=secret,
             refused=refused,
         )
 
     return keys_page(visit.viewer, await visit.call.services.database.read(read))
-
-
-def _uses(connection: Connection, project: str) -> list[Use]:
-    """Stored completions by model, from an index; tokens and prices are not kept beside it."""
-    mine = completions.c.project == project
-    query = select(completions.c.model, func.count()).where(mine).group_by(completions.c.model)
-    found = [(str(model), int(count)) for model, count in connection.execute(query)]
-    return [
-        Use(model=model, kind="student" if model.startswith("ft:") else "teacher", calls=count)
-        for model, count in sorted(found, key=lambda each: -each[1])[:NUM_SHOWN]
-    ]
 
 
 def _rows(connection: Connection, project: str, own: str, *, is_admin: bool) -> list[KeyRow]:

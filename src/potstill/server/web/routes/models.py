@@ -19,6 +19,7 @@ from potstill.runtime.manifest import Manifest, parse_manifest
 from potstill.server.database.tables import models
 from potstill.server.errors import invalid, not_found
 from potstill.server.models import find_model
+from potstill.server.models.registry import CHECKPOINT
 from potstill.server.routes import models as api
 from potstill.server.settings import ANY_MODEL
 from potstill.server.web.asking import ask_all
@@ -35,7 +36,6 @@ TRY_POLICY = (
     "img-src blob: data:; media-src blob:; worker-src 'self' blob:; base-uri 'none'; frame-ancestors 'none'"
 )
 TRY_KINDS = {".html": "text/html", ".mjs": "text/javascript", ".wasm": "application/wasm", ".json": "application/json"}
-CHECKPOINT = ":ckpt-step-"
 MAX_CARD_BYTES = 64 << 10
 
 
@@ -158,7 +158,7 @@ def _read(row: Row[Any], folder: Path, asked: Playground) -> Model:
         downloads=downloads | ({MANIFEST: (folder / MANIFEST).stat().st_size} if manifest else {}),
         has_report=(run / REPORT).is_file(),
         can_try=isinstance(manifest, Manifest),
-        job=run.parent.name if run.parent.name.startswith("ftjob-") else "",
+        job=next((parent.name for parent in folder.parents if parent.name.startswith("ftjob-")), ""),
         playground=asked,
     )
 

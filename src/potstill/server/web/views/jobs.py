@@ -33,7 +33,12 @@ ACTIONS = {
     "paused": ("resume", "cancel"),
 }
 LOSSES = ("train_loss", "valid_loss", "full_valid_loss")
-ACCURACIES = ("train_accuracy", "valid_mean_token_accuracy", "full_valid_mean_token_accuracy")
+ACCURACIES = (
+    "train_accuracy",  # of jobs that ran elsewhere
+    "train_mean_token_accuracy",
+    "valid_mean_token_accuracy",
+    "full_valid_mean_token_accuracy",
+)
 MAX_POINTS = 400
 
 
@@ -236,7 +241,7 @@ def _checkpoints(words: Words, job: Job) -> str:
             pieces.number(whole(each.step)),
             pieces.number(number(each.loss, 4)),
             pieces.number(percent(each.accuracy)),
-            pieces.code(each.model),
+            tag("a", pieces.code(each.model), href=f"/models/{quote(each.model, safe='')}"),
         ]
         for each in job.checkpoints
     ]

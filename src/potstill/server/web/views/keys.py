@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import final
 
 from potstill.report.figures import percent, whole
 from potstill.report.markup import escape, tag
+from potstill.report.plots import Series, plot
 from potstill.report.words import Words
 from potstill.server.web import controls, pieces
 from potstill.server.web.layout import Viewer, page, top
+
+PERIODS = (30, 7, 365, 0)
+"""Days that the figures may be of; the first one where nobody asks, 0 for all."""
+DAY_S = 24 * 3600
 
 
 @final
@@ -33,14 +39,59 @@ class KeyRow:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Use:
-    """What one model answered; `cost` is None where its prices are unknown."""
+    """What was answered under one name, of a model or a key; `cost` is None where prices are unknown."""
 
     model: str
-    kind: str
     calls: int
+    kind: str = ""
+    answerer: str = ""
     prompt_tokens: int | None = None
     answer_tokens: int | None = None
     cost: float | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Day:
+    """Tokens of a day, read and written together; the day counts from 1970."""
+
+    day: int
+    teacher_tokens: int = 0
+    student_tokens: int = 0
+    cost: float | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Saved:
+    """What students saved, at the prices of this teacher."""
+
+    teacher: str
+    amount: float
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spend:
+    """What was asked and what it cost.
+
+    Attributes:
+        days: that the figures are of, to today; 0 is all.
+        models: by model and who answered.
+        keys: by the key's name.
+        by_day: the earliest first; days without calls are left out.
+        local_share: share of the calls that a student answered, None without calls.
+        cascade_share: the same of calls to a cascade.
+        saved: None without prices, or where no student answered.
+    """
+
+    days: int = 0
+    models: Sequence[Use] = ()
+    keys: Sequence[Use] = ()
+    by_day: Sequence[Day] = ()
+    local_share: float | None = None
+    cascade_share: float | None = None
+    saved: Saved | None = None
 
 
 @final
@@ -49,16 +100,12 @@ class Keys:
     """The page's values.
 
     Attributes:
+        spend: of this project.
         secret: of the key that was made just now; it is never shown again.
-        uses: by model, of the stored completions of this project.
-        local_share: share of the calls that a student answered, None without calls.
-        saved: what asking the teacher instead would have cost.
     """
 
     keys: Sequence[KeyRow]
-    uses: Sequence[Use] = ()
-    local_share: float | None = None
-    saved: float | None = None
+    spend: Spend = Spend()
     secret: str = ""
     refused: str = ""
 
@@ -72,38 +119,91 @@ def keys_page(viewer: Viewer, found: Keys) -> str:
     if found.secret:
         said = tag("p", escape(words("secret_once"))), tag("pre", escape(found.secret), tabindex="0")
         parts.append(tag("div", *said, class_="notice good", role="status"))
-    parts += [_spend(words, found), _list(viewer, found.keys)]
+    parts += [_spend(words, found.spend), _list(viewer, found.keys)]
     if viewer.is_admin:
         parts.append(_make(viewer))
     return page(viewer, words("place_keys"), *parts, here="keys")
 
 
-def _spend(words: Words, found: Keys) -> str:
-    if not found.uses:
-        return pieces.card(words("spend"), tag("p", escape(words("spend_empty")), class_="quiet"))
-    costs = [use.cost for use in found.uses if use.cost is not None]
+def _spend(words: Words, found: Spend) -> str:
+    periods = [(f"/keys?days={days}", words("days", count=days) if days else words("days_all")) for days in PERIODS]
+    head = tag("h2", escape(words("spend"))) + pieces.tabs(words("period"), periods, f"/keys?days={found.days}")
+    if not found.models:
+        return head + pieces.card("", tag("p", escape(words("spend_empty")), class_="quiet"))
+    return (
+        head
+        + pieces.tiles(_figures(words, found))
+        + _days(words, found.by_day)
+        + _uses(words, words("spend_caption"), found.models, ("model", "kind", "answerer"))
+        + _uses(words, words("spend_by_key"), found.keys, ("key",))
+    )
+
+
+def _figures(words: Words, found: Spend) -> list[tuple[str, str, str]]:
+    costs = [use.cost for use in found.models if use.cost is not None]
     figures = [
-        (words("calls"), whole(sum(use.calls for use in found.uses)), words("calls_of")),
+        (words("calls"), whole(sum(use.calls for use in found.models)), words("calls_of")),
         (words("local_share"), percent(found.local_share), words("local_share_of")),
-        (words("spent"), f"{sum(costs):,.2f}" if costs else "-", words("spent_of" if costs else "prices_unknown")),
+        (words("spent"), _money(sum(costs)) if costs else "-", words("spent_of" if costs else "prices_unknown")),
     ]
+    if found.cascade_share is not None:
+        figures.insert(2, (words("cascade_share"), percent(found.cascade_share), words("cascade_share_of")))
     if found.saved is not None:
-        figures.append((words("saved"), f"{found.saved:,.2f}", words("saved_of")))
-    header = [words(key) for key in ("model", "kind", "calls", "prompt_tokens", "answer_tokens", "cost")]
+        figures.append((words("saved"), _money(found.saved.amount), words("saved_of", teacher=found.saved.teacher)))
+    return figures
+
+
+def _days(words: Words, days: Sequence[Day]) -> str:
+    """Tokens over time, and money where prices are known, each with the same figures as a table."""
+    last = days[-1].day
+    drawn = []
+    tokens = [
+        Series(words(name), [(day.day - last, getattr(day, f"{name}_tokens")) for day in days], joined=True)
+        for name in ("teacher", "student")
+    ]
+    drawn.append(plot(tokens, title=words("tokens_by_day"), x_name=words("day_axis"), y_name=words("tokens")))
+    costs = [(day.day - last, day.cost) for day in days if day.cost is not None]
+    if costs:
+        series = [Series(words("spent"), costs, joined=True)]
+        drawn.append(plot(series, title=words("cost_by_day"), x_name=words("day_axis"), y_name=words("cost")))
+    header = [words(name) for name in ("day", "teacher_tokens", "student_tokens", "cost")]
     rows = [
         [
-            pieces.code(use.model),
-            pieces.badge(words(use.kind), "good" if use.kind == "student" else ""),
+            pieces.number(f"{datetime.fromtimestamp(day.day * DAY_S, UTC):%Y-%m-%d}"),
+            pieces.number(whole(day.teacher_tokens)),
+            pieces.number(whole(day.student_tokens)),
+            pieces.number(_money(day.cost)),
+        ]
+        for day in reversed(days)
+    ]
+    twin = pieces.wide_table(words("tokens_by_day"), header, rows)
+    table = tag("details", tag("summary", escape(words("as_table"))), twin, id="table-days")
+    return pieces.card(words("tokens_by_day"), tag("div", *(tag("div", each) for each in drawn), class_="plots"), table)
+
+
+def _uses(words: Words, caption: str, uses: Sequence[Use], named: Sequence[str]) -> str:
+    cells = {
+        "model": lambda use: pieces.code(use.model),
+        "key": lambda use: escape(use.model),
+        "kind": lambda use: pieces.badge(words(use.kind), "good" if use.kind == "student" else ""),
+        "answerer": lambda use: "" if use.kind == "student" else pieces.code(use.answerer),
+    }
+    rows = [
+        [
+            *(cells[name](use) for name in named),
             pieces.number(whole(use.calls)),
             pieces.number(whole(use.prompt_tokens)),
             pieces.number(whole(use.answer_tokens)),
-            pieces.number("-" if use.cost is None else f"{use.cost:,.4f}"),
+            pieces.number(_money(use.cost)),
         ]
-        for use in found.uses
+        for use in uses
     ]
-    return (
-        tag("h2", escape(words("spend"))) + pieces.tiles(figures) + pieces.listing(words("spend_caption"), header, rows)
-    )
+    header = [words(name) for name in (*named, "calls", "prompt_tokens", "answer_tokens", "cost")]
+    return tag("h3", escape(caption)) + pieces.listing(caption, header, rows)
+
+
+def _money(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.4f}"
 
 
 def _list(viewer: Viewer, keys: Sequence[KeyRow]) -> str:
