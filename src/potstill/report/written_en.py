@@ -35,6 +35,10 @@ WORDS = {
         "nearer to the teacher (KL {student_kl} against {control_kl}): each learned what it was trained on."
     ),
     "chosen_signal": "Of the signals tried on dev, `{signal}` was chosen for the student.",
+    "compared_tokens": (
+        "Of {rows} answers of the teacher, {compared} were compared with its stored probabilities, at {share} of all "
+        "answers' tokens; the others taught by their text alone."
+    ),
     "written_answers": "Where student and wanted answer differ",
     "wanted": "wanted answer",
     "prompt": "prompt",

@@ -33,6 +33,10 @@ WORDS = {
         "학생 모델입니다(KL {student_kl} 대 {control_kl}). 저마다 학습한 것을 배웠습니다."
     ),
     "chosen_signal": "개발 데이터에서 시험한 신호 가운데 학생 모델에는 `{signal}` 신호를 골랐습니다.",
+    "compared_tokens": (
+        "교사 모델의 답 {rows}개 가운데 {compared}개를 저장한 확률과 비교했고, 비교한 토큰은 모든 답 토큰의 {share}입니다. "
+        "나머지에서는 글만 배웠습니다."
+    ),
     "written_answers": "학생 모델의 답이 바라던 답과 다른 곳",
     "wanted": "바라던 답",
     "prompt": "프롬프트",

@@ -9,6 +9,7 @@ from potstill.data.prompts import PromptData
 from potstill.evaluation.generation import WrittenAssessment
 from potstill.recipe.generative.recipe import GenerativeRecipe
 from potstill.recipe.generative.teaching import Asked
+from potstill.recipe.generative.translating import Translated
 from potstill.recipe.telling import ROUGH_DEV
 from potstill.report.generative import WrittenContent
 from potstill.types import Finding
@@ -21,7 +22,7 @@ def make_written_content(
     found: WrittenAssessment,
     tried: Mapping[str, Sequence[Mapping[str, Any]]],
     *,
-    chosen: str,
+    choice: Sequence[Finding],
     title: str,
     command: str,
     environment: Mapping[str, str],
@@ -42,7 +43,7 @@ def make_written_content(
         },
         findings=data.findings,
         caveats=caveats,
-        choice=[Finding("chosen_signal", {"signal": chosen})] if recipe.training.signal == "auto" else [],
+        choice=choice,
         trials=tried,
         spend={
             "asked": asked.capture.num_asked,
@@ -61,3 +62,14 @@ def make_written_content(
         environment=environment,
         licenses={"bundle": recipe.license} if recipe.license else {},
     )
+
+
+def tell_choice(recipe: GenerativeRecipe, told: Translated, chosen: str) -> list[Finding]:
+    """Which signal taught the student, and how much of it could be compared."""
+    found = [Finding("chosen_signal", {"signal": chosen})] if recipe.training.signal == "auto" else []
+    if told.num_compared:
+        counts = told.to_json()
+        share = f"{100 * counts['token_share']:.1f} %"
+        values = {"rows": counts["num_rows"], "compared": counts["num_compared"], "share": share}
+        found.append(Finding("compared_tokens", values))
+    return found
