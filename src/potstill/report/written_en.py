@@ -61,7 +61,7 @@ WORDS = {
     "gloss_perplexity": "how many tokens the model hesitates between, on average, where the wanted answer goes on",
     "gloss_kl": "how far its next-token probabilities are from the teacher's, in nats",
     "card_written": (
-        "A language model of {parameters} parameters for one job: cut from {teacher} ({layers} layers, {vocabulary} "
+        "A language model of {parameters} parameters for one job: cut from {origin} ({layers} layers, {vocabulary} "
         "tokens of vocabulary) and trained on {rows} rows. It knows nothing else and will answer any other prompt "
         "badly."
     ),

@@ -208,6 +208,7 @@ def test_a_student_of_other_tokens_learns_from_a_run(folder, tmp_path, stored):
     assert found["student"]["kl"] is None and found["student"]["num_kl_rows"] == 0
     assert found["student"]["perplexity"] > 1 and found["teacher"]["perplexity"] > 1
     report = (tmp_path / "run" / "report" / "report.md").read_text("utf-8")
+    assert "cut from base" in (tmp_path / "run" / "report" / "model_card.md").read_text("utf-8")
     assert f"{100 * compared['token_share']:.1f} %" in report
 
 

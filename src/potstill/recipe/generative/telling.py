@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from potstill.data.prompts import PromptData
@@ -12,6 +13,7 @@ from potstill.recipe.generative.teaching import Asked
 from potstill.recipe.generative.translating import Translated
 from potstill.recipe.telling import ROUGH_DEV
 from potstill.report.generative import WrittenContent
+from potstill.teachers.causal_lm import CausalLm, packaged_gguf
 from potstill.types import Finding
 
 
@@ -56,12 +58,24 @@ def make_written_content(
             "share_reused": asked.prefixes.share_reused,
             "num_alone": asked.prefixes.num_alone,
         },
-        student={"layers": recipe.student.layers, "vocabulary": vocabulary, "rows": len(data.train) + asked.num_usable},
+        student={
+            "layers": recipe.student.layers,
+            "vocabulary": vocabulary,
+            "rows": len(data.train) + asked.num_usable,
+            "origin": _origin(recipe),
+        },
         digests={"data": data.digest, "recipe": recipe.digest()},
         command=command,
         environment=environment,
         licenses={"bundle": recipe.license} if recipe.license else {},
     )
+
+
+def _origin(recipe: GenerativeRecipe) -> str:
+    """What the student was cut from, where that is not the teacher."""
+    if recipe.student.base:
+        return Path(recipe.student.base).name
+    return "" if isinstance(recipe.teacher, CausalLm) else packaged_gguf().name
 
 
 def tell_choice(recipe: GenerativeRecipe, told: Translated, chosen: str) -> list[Finding]:
