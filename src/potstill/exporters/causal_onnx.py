@@ -76,7 +76,8 @@ class _Decoder(nn.Module):
             found = projection(hidden_BTD).reshape(batch, num_new, -1, self.width)
             if norm is not None and hasattr(attention, norm):
                 found = getattr(attention, norm)(found)
-            return found.transpose(1, 2)
+            turned: Tensor = found.transpose(1, 2)
+            return turned
 
         queries = _turned(heads(attention.q_proj, "q_norm"), turn)
         keys, values = _turned(heads(attention.k_proj, "k_norm"), turn), heads(attention.v_proj, None)
