@@ -267,9 +267,13 @@ def undecided(text, number):
 def test_a_judge_behind_an_endpoint_is_asked_in_both_orders(run, capsys):
     with Server(undecided) as server:
         by = f"openai:judge@{server.url}"
-        assert main(["judge", str(run.folder), "--by", by, "--second", "teacher", "--rows", "5", "--json"]) == 0
+        arguments = ["judge", str(run.folder), "--by", by, "--second", "teacher", "--rows", "5", "--json"]
+        assert main([*arguments, "--dry-run"]) == 0
+        forecast = json.loads(capsys.readouterr().out)
+        assert not server.asked and forecast["num_tokens"] > 50 * forecast["num_calls"]
+        assert main(arguments) == 0
         found = json.loads(capsys.readouterr().out)
         assert found["num_rows"] == 5 and found["score"] == 0.5
-        assert len(server.asked) == 2 * (5 - found["num_equal"])
+        assert len(server.asked) == 2 * (5 - found["num_equal"]) == forecast["num_calls"]
         assert main(["judge", str(run.folder), "--by", by, "--second", "nobody"]) == 2
     assert "nobody" in capsys.readouterr().err
