@@ -139,3 +139,23 @@ def test_relatives_of_llama(tokenizer, tmp_path, kind):
     save_causal_lm(tmp_path / "hf", model, named, dtype=torch.float32)
     export_gguf(tmp_path / "hf", tmp_path / "model.gguf", "f32")
     assert check_gguf(tmp_path / "model.gguf", tmp_path / "hf", PROMPTS, "f32").top_1 == 1
+
+
+def test_a_file_is_parsed_once(folder, tmp_path, monkeypatch):
+    from potstill.students.causal import load_causal_lm
+
+    export_gguf(folder, tmp_path / "model.gguf", "f32")
+    opened = []
+
+    class Counted(gguf.GGUFReader):
+        def __init__(self, *given, **named):
+            opened.append(given)
+            super().__init__(*given, **named)
+
+    monkeypatch.setattr(gguf, "GGUFReader", Counted)
+    model, _ = load_causal_lm(tmp_path / "model.gguf")
+    assert len(opened) == 1 and gguf.GGUFReader is Counted
+    again, _ = load_causal_lm(tmp_path / "model.gguf")
+    assert len(opened) == 2  # a file that changed meanwhile must be seen
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name])

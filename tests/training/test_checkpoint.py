@@ -62,3 +62,20 @@ def test_a_failed_write_leaves_the_older_ones(tmp_path, monkeypatch):
         save_checkpoint(tmp_path, checkpoint(2))
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
     assert load_newest(tmp_path).step == 1
+
+
+def test_tied_cut_and_empty_tensors_come_back(tmp_path):
+    whole = torch.arange(12.0).reshape(3, 4)
+    tensors = {
+        "a": whole,
+        "tied": whole,
+        "part": whole[1:],
+        "turned": whole.T,
+        "none": torch.zeros(0, 2),
+        "one": torch.tensor(7),
+    }
+    save_checkpoint(tmp_path, Checkpoint(step=1, tensors={"model": tensors}, state={}))
+    found = load_newest(tmp_path).tensors["model"]
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert torch.equal(found[name], tensor), name

@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=["fp32", "int8", "int8_weights"], help="left out: int8 where the target computes in it"
     )
+    parser.add_argument(
+        "--cache", choices=["past", "none"], help="onnx of students that write: keys and values in and out (past)"
+    )
     parser.add_argument("--rounding", choices=ROUNDINGS, help="gguf: of the weights; that of the bundle when left out")
     parser.add_argument("--allow-slower", action="store_true", help="write an int8 model although fp32 is faster")
     parser.add_argument("--ort-web", type=Path, help="web: node_modules/onnxruntime-web, where npm is not at hand")
@@ -48,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> Result:
     """Converts, checks through the target's own runtime, and writes; nothing is written where a check fails."""
-    _check_kind(args)
+    writes = _check_kind(args)
     name = args.target or f"sample-{args.sample}"
     target = args.out or args.run / "exports" / (f"{name}-{args.tokenizer}" if args.tokenizer == "in-graph" else name)
     if args.sample:
@@ -64,6 +67,8 @@ def main(args: argparse.Namespace) -> Result:
         return _gguf(args, target)
     if args.target == "web":
         return _web(args, target)
+    if writes:
+        return _writer_onnx(args, target)
     from potstill.cli.progress import TerminalProgress
     from potstill.recipe.exporting import export
 
@@ -171,8 +176,34 @@ def _gguf(args: argparse.Namespace, target: Path) -> Result:
     return Result(found, "\n".join(lines))
 
 
-def _check_kind(args: argparse.Namespace) -> None:
-    """Students that write go to llama.cpp, all others don't."""
+def _writer_onnx(args: argparse.Namespace, target: Path) -> Result:
+    from potstill.cli.progress import TerminalProgress
+    from potstill.recipe.generative.onnx_exporting import export_writer_onnx
+
+    found = export_writer_onnx(
+        args.run,
+        target,
+        precision=args.precision or "fp32",
+        with_cache=args.cache != "none",
+        allow_slower=args.allow_slower,
+        progress=TerminalProgress(),
+    ).to_json()
+    token = ", ".join(f"{value:.3f} ms {name}" for name, value in found["token_cpu_ms"].items())
+    lines = [
+        f"{found['path']} ({size(found['size_bytes'])}, {found['precision']}, {found['runtime']})",
+        f"next token: the most probable is the student's on {found['top_1']:.4f} of the prompts, of the five most "
+        f"probable {found['top_5']:.4f} are; largest difference of a logit {found['largest_difference']:.2g}",
+        f"on {found['num_rows']} held-out rows: the student's answer on {found['agreement']:.4f}, exact match "
+        f"{found['accuracy']:.4f} (fp32 in torch {found['fp32_accuracy']:.4f})",
+        f"a further token: {token}",
+        *(f"{row['what']}: {row['value']:.3f} ms, {row['source']}" for row in found["device_table"]),
+        *found["notes"],
+    ]
+    return Result(found, "\n".join(lines))
+
+
+def _check_kind(args: argparse.Namespace) -> bool:
+    """Whether the student writes; such a one goes to llama.cpp and onnxruntime alone, all others not to llama.cpp."""
     from potstill.recipe.run import RESULT
 
     path = args.run / RESULT
@@ -181,17 +212,20 @@ def _check_kind(args: argparse.Namespace) -> None:
             raise ConfigurationError(
                 f"{args.run} is not a finished run. Run `potstill distill ... --out {args.run}` first."
             )
-        return
-    writes = json.loads(path.read_bytes()).get("kind") == "generative"
+        return False
+    writes = bool(json.loads(path.read_bytes()).get("kind") == "generative")
     if args.rounding and args.target != "gguf":
         raise ConfigurationError("--rounding is for --target gguf; the other targets have --precision")
-    if writes and args.target != "gguf":
+    if args.cache and not (writes and args.target == "onnx"):
+        raise ConfigurationError("--cache is for --target onnx of a student that writes. Leave it out.")
+    if writes and (args.target not in ("gguf", "onnx") or args.tokenizer == "in-graph"):
         raise ConfigurationError(
-            f"the student of {args.run} writes, so it goes to llama.cpp: --target gguf. Its bundle holds "
-            "model.gguf and model.safetensors already."
+            f"the student of {args.run} writes, so it goes to llama.cpp or onnxruntime, tokenizer beside it: --target "
+            "gguf or onnx. Its bundle holds model.gguf and model.safetensors already."
         )
     if args.target == "gguf" and not writes:
         raise ConfigurationError(
             f"the student of {args.run} sorts its inputs into classes; gguf is for students that write. Choose another "
             "--target."
         )
+    return writes

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NUM_ROWS = 100
 MAX_TOKENS = 8
+CHARACTERS_A_TOKEN = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--first", default="student", help="contender that is scored; `student` when left out")
     parser.add_argument("--second", default="control", help="the other one; `control` when left out")
     parser.add_argument("--rows", type=int, default=NUM_ROWS, help="test rows that are judged, each in two calls")
+    parser.add_argument("--dry-run", action="store_true", help="say how many calls and tokens that is, and ask nobody")
     parser.add_argument("--api-key-env", default="OPENAI_API_KEY", help="variable that holds the judge's key")
 
 
 def main(args: argparse.Namespace) -> Result:
     """Reads the answers from the run's report, and asks the judge in both orders."""
-    from potstill.evaluation.pairwise import judge_pairs
+    from potstill.evaluation.pairwise import judge_pairs, questions
     from potstill.recipe.run import REPORT
     from potstill.report.generative import load_written_content
 
@@ -44,12 +46,16 @@ def main(args: argparse.Namespace) -> Result:
     if args.rows < 1:
         raise ConfigurationError(f"--rows is {args.rows}; at least one row is judged")
     picked = sorted(random.Random(0).sample(range(found.num_test), min(args.rows, found.num_test)))
-    score = judge_pairs(
-        [found.prompts[i] for i in picked],
-        [found.texts[args.first][i] for i in picked],
-        [found.texts[args.second][i] for i in picked],
-        _endpoint(args) if args.by.startswith("openai:") else _local(Path(args.by)),
+    prompts, first, second = (
+        [told[i] for i in picked] for told in (found.prompts, found.texts[args.first], found.texts[args.second])
     )
+    if args.dry_run:
+        asked = questions(prompts, first, second)[1]
+        num_tokens = sum(len(question) // CHARACTERS_A_TOKEN + MAX_TOKENS for question in asked)
+        values = {"num_rows": len(picked), "num_calls": len(asked), "num_tokens": num_tokens}
+        return Result(values, f"{len(picked)} rows, {len(asked)} calls, about {num_tokens:,} tokens")
+    ask = _endpoint(args) if args.by.startswith("openai:") else _local(Path(args.by))
+    score = judge_pairs(prompts, first, second, ask)
     low, high = score.score_ci
     text = (
         f"{args.first} against {args.second} on {score.num_rows} prompts: {score.wins} won, {score.ties} tied, "

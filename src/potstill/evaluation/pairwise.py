@@ -80,9 +80,7 @@ def judge_pairs(
     """
     if not prompts:
         raise DataError("there is no pair of answers to judge")
-    rows = [i for i in range(len(prompts)) if " ".join(first[i].split()) != " ".join(second[i].split())]
-    asked = [QUESTION.format(prompt=prompts[i], first=first[i], second=second[i]) for i in rows]
-    asked += [QUESTION.format(prompt=prompts[i], first=second[i], second=first[i]) for i in rows]
+    rows, asked = questions(prompts, first, second)
     said = [read_verdict(reply) for reply in ask(asked)] if asked else []
     straight, swapped = said[: len(rows)], said[len(rows) :]
     points_N = np.full(len(prompts), 0.5)
@@ -112,6 +110,13 @@ def judge_pairs(
         score_ci=paired_interval(points_N, seed=seed),
         p_value=binomial_p(min(wins, losses), wins + losses),
     )
+
+
+def questions(prompts: Sequence[str], first: Sequence[str], second: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Rows whose answers differ, and what is asked about them: all in one order, then all in the other."""
+    rows = [i for i in range(len(prompts)) if " ".join(first[i].split()) != " ".join(second[i].split())]
+    asked = [QUESTION.format(prompt=prompts[i], first=first[i], second=second[i]) for i in rows]
+    return rows, asked + [QUESTION.format(prompt=prompts[i], first=second[i], second=first[i]) for i in rows]
 
 
 def read_verdict(reply: str | None) -> str | None:

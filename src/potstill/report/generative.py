@@ -51,7 +51,7 @@ class WrittenContent:
         trials: contender -> the settings that were tried with their dev results.
         spend: what the teacher's answers took: `asked`, `reused`, `cut_answers`, `cpu_seconds`.
         prefixes: `num_tokens`, `share_reused`, `num_alone`.
-        student: `layers`, `vocabulary`, `rows`.
+        student: `layers`, `vocabulary`, `rows`, and `origin`: what it was cut from, where that is not the teacher.
         digests: name -> SHA-256.
         command: the shell command that makes this run again.
         environment: versions and machine.
@@ -67,7 +67,7 @@ class WrittenContent:
     trials: Mapping[str, Sequence[Mapping[str, Any]]]
     spend: Mapping[str, float]
     prefixes: Mapping[str, float]
-    student: Mapping[str, int]
+    student: Mapping[str, Any]
     digests: Mapping[str, str]
     command: str
     environment: Mapping[str, str]
@@ -214,7 +214,7 @@ def _card(content: WrittenContent, words: Words) -> list[str]:
     said = words(
         "card_written",
         parameters=figures.whole(student.num_parameters),
-        teacher=teacher,
+        origin=content.student.get("origin") or teacher,
         layers=content.student["layers"],
         vocabulary=figures.whole(content.student["vocabulary"]),
         rows=figures.whole(content.student["rows"]),

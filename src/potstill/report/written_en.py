@@ -35,6 +35,10 @@ WORDS = {
         "nearer to the teacher (KL {student_kl} against {control_kl}): each learned what it was trained on."
     ),
     "chosen_signal": "Of the signals tried on dev, `{signal}` was chosen for the student.",
+    "compared_tokens": (
+        "Of {rows} answers of the teacher, {compared} were compared with its stored probabilities, at {share} of all "
+        "answers' tokens; the others taught by their text alone."
+    ),
     "written_answers": "Where student and wanted answer differ",
     "wanted": "wanted answer",
     "prompt": "prompt",
@@ -57,7 +61,7 @@ WORDS = {
     "gloss_perplexity": "how many tokens the model hesitates between, on average, where the wanted answer goes on",
     "gloss_kl": "how far its next-token probabilities are from the teacher's, in nats",
     "card_written": (
-        "A language model of {parameters} parameters for one job: cut from {teacher} ({layers} layers, {vocabulary} "
+        "A language model of {parameters} parameters for one job: cut from {origin} ({layers} layers, {vocabulary} "
         "tokens of vocabulary) and trained on {rows} rows. It knows nothing else and will answer any other prompt "
         "badly."
     ),

@@ -33,6 +33,10 @@ WORDS = {
         "학생 모델입니다(KL {student_kl} 대 {control_kl}). 저마다 학습한 것을 배웠습니다."
     ),
     "chosen_signal": "개발 데이터에서 시험한 신호 가운데 학생 모델에는 `{signal}` 신호를 골랐습니다.",
+    "compared_tokens": (
+        "교사 모델의 답 {rows}개 가운데 {compared}개를 저장한 확률과 비교했고, 비교한 토큰은 모든 답 토큰의 {share}입니다. "
+        "나머지에서는 글만 배웠습니다."
+    ),
     "written_answers": "학생 모델의 답이 바라던 답과 다른 곳",
     "wanted": "바라던 답",
     "prompt": "프롬프트",
@@ -54,7 +58,7 @@ WORDS = {
     "gloss_perplexity": "바라던 답이 이어지는 자리에서 모델이 평균 몇 개의 토큰 사이에서 망설이는지",
     "gloss_kl": "다음 토큰 확률이 교사 모델과 얼마나 다른지(나트)",
     "card_written": (
-        "한 가지 일을 위한 매개변수 {parameters}개의 언어 모델입니다. {teacher}에서 {layers}개 층과 토큰 {vocabulary}개의 "
+        "한 가지 일을 위한 매개변수 {parameters}개의 언어 모델입니다. {origin}에서 {layers}개 층과 토큰 {vocabulary}개의 "
         "어휘를 잘라 내어 데이터 {rows}개로 학습했습니다. 그 밖의 것은 모르며 다른 프롬프트에는 제대로 답하지 못합니다."
     ),
     "small_dev_written": "개발 데이터가 {count}개뿐이라 설정 선택이 정밀하지 않습니다.",

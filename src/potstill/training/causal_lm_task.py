@@ -35,6 +35,8 @@ SCORE_BATCH = 64
 NUM_COUNTED = 32
 # Positions whose logits are in memory at once while tokens are counted.
 SCORE_GROUP = 256
+# Beside cross-entropy, as in the paper of the universal logit loss.
+RANK_WEIGHT = 1.5
 
 
 class CausalLmTask:
@@ -107,12 +109,14 @@ class CausalLmTask:
         hidden_ND, labels_N = self._answer_states(rows)
         stride = max(1, len(labels_N) // NUM_COUNTED)
         num_right, num_judged = self._count_right(hidden_ND[::stride], labels_N[::stride])
-        is_soft_N = torch.tensor([r.target is not None for r in rows for _ in r.answer], device=hidden_ND.device)
+        is_soft_N = torch.tensor([told for row in rows for told in row.is_told], device=hidden_ND.device)
+        # By rank a student learns how sure to be and never of what, so the text teaches there too.
+        is_hard_N = torch.ones_like(is_soft_N) if self.distillation.by_rank else ~is_soft_N
         totals = []
-        if not bool(is_soft_N.all()):
-            target = SparseTarget.of_labels(labels_N[~is_soft_N])
+        if bool(is_hard_N.any()):
+            target = SparseTarget.of_labels(labels_N[is_hard_N])
             terms = [TokenTerm(name="cross_entropy", loss=CrossEntropy(), target=target)]
-            totals.append(head_loss(hidden_ND[~is_soft_N], self.model.lm_head.weight, terms).total)
+            totals.append(head_loss(hidden_ND[is_hard_N], self.model.lm_head.weight, terms).total)
         if bool(is_soft_N.any()):
             targets = [row.target for row in rows if row.target is not None]
             totals.append(self._compared(hidden_ND[is_soft_N], _joined(targets, hidden_ND.device)))
@@ -129,7 +133,8 @@ class CausalLmTask:
         return num_right, len(labels_N)
 
     def _compared(self, hidden_ND: Tensor, target: SparseTarget | HeadTarget) -> Tensor:
-        terms = [TokenTerm(name="distillation", loss=self.distillation, target=target)]
+        weight = RANK_WEIGHT if self.distillation.by_rank else 1.0
+        terms = [TokenTerm(name="distillation", loss=self.distillation, target=target, weight=weight)]
         return head_loss(hidden_ND, self.model.lm_head.weight, terms).total
 
     def _answer_states(self, rows: Sequence[ChatRow]) -> tuple[Tensor, Tensor]:

@@ -21,11 +21,21 @@ class ChatRow:
         answer: token ids.
         target: the teacher's alternatives at the answer's tokens, in this model's vocabulary; None where only the text
             teaches.
+        places: of the answer's tokens, those that the target speaks of, in order; None for all.
     """
 
     prompt: Sequence[int]
     answer: Sequence[int]
     target: SparseTarget | HeadTarget | None = None
+    places: Sequence[int] | None = None
+
+    @property
+    def is_told(self) -> list[bool]:
+        """Of each of the answer's tokens, whether the target speaks of it."""
+        if self.target is None or self.places is None:
+            return [self.target is not None] * len(self.answer)
+        told = set(self.places)
+        return [place in told for place in range(len(self.answer))]
 
     @property
     def length(self) -> int:

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
+from safetensors.torch import save_file
 from torch import Tensor
 
 from potstill.errors import CheckpointError
-from potstill.files import canonical_json, digest, sync_folder
+from potstill.files import canonical_json, digest, digest_file, sync_folder
 
 MANIFEST = "manifest.json"
 STATE = "state.json"
@@ -55,10 +55,16 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, num_kept: int = NUM
     temporary = folder / f".{final.name}-{uuid.uuid4().hex}"
     temporary.mkdir()
     try:
-        files = {f"{name}.safetensors": save_tensors(_plain(group)) for name, group in checkpoint.tensors.items()}
-        files[STATE] = canonical_json({"step": checkpoint.step, **checkpoint.state})
-        manifest = {name: digest(content) for name, content in files.items()}
-        for name, content in {**files, MANIFEST: canonical_json(manifest)}.items():
+        manifest = {}
+        for name, group in checkpoint.tensors.items():
+            # Straight into the file, a group at a time: as bytes they would take twice their size once more.
+            path = temporary / f"{name}.safetensors"
+            save_file(_apart(group), path)
+            _sync(path)
+            manifest[path.name] = digest_file(path)
+        state = canonical_json({"step": checkpoint.step, **checkpoint.state})
+        manifest[STATE] = digest(state)
+        for name, content in ((STATE, state), (MANIFEST, canonical_json(manifest))):
             _write_synced(temporary / name, content)
         sync_folder(temporary)
         if final.exists():
@@ -113,8 +119,21 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(step=state.pop("step"), tensors=tensors, state=state)
 
 
-def _plain(group: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in group.items()}
+def _apart(group: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies of those tensors alone that share their memory with another (a tied head), which the format refuses."""
+    found: dict[str, Tensor] = {}
+    seen = set()
+    for name, tensor in group.items():
+        plain = tensor.detach().cpu().contiguous()
+        place = plain.untyped_storage().data_ptr()
+        found[name] = plain.clone() if place in seen or plain.untyped_storage().nbytes() != plain.nbytes else plain
+        seen.add(place)
+    return found
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _write_synced(path: Path, content: bytes) -> None:

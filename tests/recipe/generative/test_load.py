@@ -54,7 +54,7 @@ def test_problems_have_their_places(path):
         ({"training": {"stored": "hidden"}, "teacher": {"kind": "recorded", "column": "said"}}, "top_k at most"),
         ({"student": {"layers": 0}}, "can't be that few"),
         ({"student": {"lora_rank": -1}}, "can't be that few"),
-        ({"student": {"base": "x"}}, "cut from that teacher"),
+        ({"training": {"on_policy": 0.5, "loss": "universal_logit"}}, "never of what"),
     ],
 )
 def test_what_cannot_be_is_refused(values, said):

@@ -8,13 +8,14 @@ import pytest
 from potstill.cli.generate import predict_text
 from potstill.cli.main import main
 from potstill.errors import ConfigurationError, GateError, IntegrityError
+from potstill.exporters import causal_onnx
 from potstill.exporters.llama_cpp import Parity
 from potstill.recipe.exporting import Measured
 from potstill.recipe.generative.exporting import check_writer
 from potstill.recipe.generative.load import build_generative
 from potstill.recipe.generative.run import run_generative
 from potstill.report.generative import load_written_content
-from potstill.runtime.generating import is_generative, open_bundle
+from potstill.runtime.generating import OnnxDecoder, is_generative, open_bundle
 from potstill.students.causal import save_causal_lm
 from potstill.types import Silent
 from tests.lm import TEXTS, tiny_model, tiny_tokenizer
@@ -177,7 +178,7 @@ def test_options_of_a_classifier_are_refused(folder, capsys):
 
 
 def test_export_and_runs_know_such_a_run(run, capsys):
-    assert main(["export", str(run.folder), "--target", "onnx-fp32"]) == 2
+    assert main(["export", str(run.folder), "--target", "litert"]) == 2
     assert "model.gguf" in capsys.readouterr().err
     assert main(["runs", str(run.folder.parent), "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out.splitlines()[-1])["runs"]
@@ -199,17 +200,56 @@ def test_a_writing_student_goes_to_llama_cpp(run, tmp_path, capfd):
     assert facts["size_bytes"] == found["size_bytes"]
 
 
+@pytest.mark.parametrize("options", [[], ["--cache", "none", "--precision", "int8_weights"]])
+def test_a_writing_student_goes_to_onnxruntime(run, tmp_path, capsys, options):
+    out = tmp_path / "out"
+    arguments = ["export", str(run.folder), "--target", "onnx", "--out", str(out), "--allow-slower", "--json"]
+    assert main([*arguments, *options]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["target"] == "onnx" and found["runtime"].startswith("onnxruntime ") and found["num_rows"] == 9
+    assert found["size_bytes"] == (out / "model.onnx").stat().st_size and found["top_5"] > 0.8
+    assert found["cpu_ms"] > 0 and found["fp32_cpu_ms"] > 0 and found["token_cpu_ms"]["recomputed"] > 0
+    assert found["cache"] == (not options) == ("cached" in found["token_cpu_ms"])
+    if not options:
+        assert found["agreement"] == found["top_1"] == found["top_5"] == 1 and found["largest_difference"] < 1e-3
+        assert found["accuracy"] == found["fp32_accuracy"] and found["kl"] < 1e-6
+    assert json.loads((out / "export.json").read_bytes())["size_bytes"] == found["size_bytes"]
+    assert {"tokenizer.json", "config.json", "chat_template.jinja"} <= {path.name for path in out.iterdir()}
+
+
+def test_what_onnx_of_a_writing_student_cannot_be_is_refused(run, tmp_path, capsys, monkeypatch):
+    arguments = ["export", str(run.folder), "--target", "onnx", "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--precision", "int8"]) == 2
+    assert "change with the cache" in capsys.readouterr().err
+    assert main([*arguments, "--tokenizer", "in-graph"]) == 2
+    assert main(["export", str(run.folder), "--target", "gguf", "--cache", "none"]) == 2
+    capsys.readouterr()
+    turned = causal_onnx._turned
+    monkeypatch.setattr(causal_onnx, "_turned", lambda heads, turn: turned(heads, (turn[0] * 1.01, turn[1])))
+    assert main(arguments) == 7
+    assert "the conversion is wrong" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    monkeypatch.undo()
+    right = OnnxDecoder.step
+
+    def wrong(self, ids, cache=None):
+        return right(self, [ids[0] ^ (cache is not None), *ids[1:]], cache)
+
+    monkeypatch.setattr(OnnxDecoder, "step", wrong)
+    assert main(arguments) == 7
+    assert "with the cache" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 def test_a_rounding_that_loses_or_is_slower_is_refused():
     parity = Parity(num_prompts=9, top_1=1.0, top_5=0.9, difference=0.2, kl=0.01)
     good = Measured(agreement=1.0, accuracy=0.9, fp32_accuracy=0.9, cpu_ms=1.0, fp32_cpu_ms=1.0, num_rows=9)
-    check_writer("q8_0", parity, good, allow_slower=False)
+    check_writer("gguf", "q8_0", parity, good, plain="f32", allow_slower=False)
     with pytest.raises(GateError, match="slower"):
-        check_writer("q8_0", parity, replace(good, cpu_ms=1.5), allow_slower=False)
-    check_writer("q8_0", parity, replace(good, cpu_ms=1.5), allow_slower=True)
+        check_writer("gguf", "q8_0", parity, replace(good, cpu_ms=1.5), plain="f32", allow_slower=False)
+    check_writer("gguf", "q8_0", parity, replace(good, cpu_ms=1.5), plain="f32", allow_slower=True)
     with pytest.raises(GateError, match="exact match changes by"):
-        check_writer("q4_0", parity, replace(good, accuracy=0.8), allow_slower=True)
+        check_writer("gguf", "q4_0", parity, replace(good, accuracy=0.8), plain="f32", allow_slower=True)
     with pytest.raises(GateError, match="five most probable"):
-        check_writer("q4_0", replace(parity, top_5=0.7), good, allow_slower=True)
+        check_writer("gguf", "q4_0", replace(parity, top_5=0.7), good, plain="f32", allow_slower=True)
 
 
 def test_dry_run_reckons_without_a_model(folder, capsys):
@@ -227,9 +267,13 @@ def undecided(text, number):
 def test_a_judge_behind_an_endpoint_is_asked_in_both_orders(run, capsys):
     with Server(undecided) as server:
         by = f"openai:judge@{server.url}"
-        assert main(["judge", str(run.folder), "--by", by, "--second", "teacher", "--rows", "5", "--json"]) == 0
+        arguments = ["judge", str(run.folder), "--by", by, "--second", "teacher", "--rows", "5", "--json"]
+        assert main([*arguments, "--dry-run"]) == 0
+        forecast = json.loads(capsys.readouterr().out)
+        assert not server.asked and forecast["num_tokens"] > 50 * forecast["num_calls"]
+        assert main(arguments) == 0
         found = json.loads(capsys.readouterr().out)
         assert found["num_rows"] == 5 and found["score"] == 0.5
-        assert len(server.asked) == 2 * (5 - found["num_equal"])
+        assert len(server.asked) == 2 * (5 - found["num_equal"]) == forecast["num_calls"]
         assert main(["judge", str(run.folder), "--by", by, "--second", "nobody"]) == 2
     assert "nobody" in capsys.readouterr().err

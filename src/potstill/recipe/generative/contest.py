@@ -17,9 +17,9 @@ from potstill.evaluation.generation import matches
 from potstill.losses import tokens as token_losses
 from potstill.recipe.generative.cutting import Cut
 from potstill.recipe.generative.recipe import GenerativeRecipe
-from potstill.recipe.generative.teaching import EVALUATIONS, Asked, chat_rows
+from potstill.recipe.generative.teaching import EVALUATIONS, chat_rows
 from potstill.recipe.stages import stage
-from potstill.signals.tokens import SignalKind, TokenRecord
+from potstill.signals.tokens import SignalKind
 from potstill.students.causal.chat import ChatTokens
 from potstill.students.causal.decode import write
 from potstill.students.causal.low_rank import add_low_rank, merge_low_rank
@@ -29,7 +29,7 @@ from potstill.training.device import compute_type
 from potstill.training.loop import DivergedError, Plan, TrainingState, train
 from potstill.training.on_policy import OnPolicy
 from potstill.training.snapshots import load_snapshot
-from potstill.types import IntArray, Progress
+from potstill.types import Progress
 
 LOSSES = {kind().kind: kind() for kind in token_losses.KINDS if kind().needs == "distribution"}
 
@@ -109,46 +109,14 @@ def trials(recipe: GenerativeRecipe, kind: SignalKind) -> tuple[list[WritingTria
     return student, control
 
 
-def student_rows(trial: WritingTrial, data: PromptData, chats: Sequence[Chat], asked: Asked, cut: Cut) -> list[ChatRow]:
-    """Gold rows, and for a student the teacher's answers besides."""
-    rows = chat_rows(data.train, cut.chat)
-    if trial.signal == "none":
-        return rows
-    new_ids = cut.new_ids()
-    for chat, record, text in zip(chats, asked.capture, asked.texts, strict=True):
-        if record is None or text is None:
-            continue
-        prompt, ids = cut.chat.prompt(chat.to_json()), new_ids[record.ids[record.first :]]
-        if len(ids) == 0 or (ids < 0).any():
-            # The student spells the text in its own way, so there is nothing to compare token by token.
-            rows.append(ChatRow(prompt=prompt, answer=cut.chat.answer(text)))
-        else:
-            target = _target(record, cut, new_ids) if trial.signal == "top_k" else None
-            rows.append(ChatRow(prompt=prompt, answer=ids.tolist(), target=target))
-    return rows
-
-
-def _target(record: TokenRecord, cut: Cut, new_ids: IntArray) -> token_losses.SparseTarget | token_losses.HeadTarget:
-    """What a record says, in the student's vocabulary."""
-    if record.hidden is not None:
-        return token_losses.HeadTarget(hidden=torch.from_numpy(record.hidden.astype(np.float32)), head=cut.head)
-    assert record.indices is not None and record.logprobs is not None, "a record of text"
-    stored = token_losses.SparseTarget(
-        indices=torch.from_numpy(record.indices.astype(np.int64)),
-        logprobs=torch.from_numpy(record.logprobs.astype(np.float32)),
-        tail=None if record.tail is None else torch.from_numpy(record.tail.astype(np.float32)),
-        sampled=record.tail is None,
-    )
-    return stored.renumber(torch.from_numpy(new_ids))
-
-
 @dataclass(frozen=True, kw_only=True)
 class WritingGround:
-    """What all trials of a run have in common."""
+    """What all trials of a run have in common; the teacher is None where it is not at hand."""
 
     recipe: GenerativeRecipe
     data: PromptData
     cut: Cut
+    teacher: Any
     num_steps: int
     out: Path
     precision: str
@@ -252,7 +220,7 @@ def _as_shipped(model: Any, changes: Any, precision: str) -> Any:
 def _on_policy(ground: WritingGround) -> OnPolicy:
     cut = ground.cut
     return OnPolicy(
-        teacher=cut.model,
+        teacher=ground.teacher,
         old_ids=cut.old_ids,
         share=ground.recipe.training.on_policy,
         end=cut.chat.end,
@@ -264,7 +232,7 @@ def _digest_rows(rows: Sequence[ChatRow]) -> str:
     """Hash of all that the rows teach."""
     parts = hashlib.sha256()
     for row in rows:
-        parts.update(repr((list(row.prompt), list(row.answer))).encode())
+        parts.update(repr((list(row.prompt), list(row.answer), row.places)).encode())
         if isinstance(row.target, token_losses.HeadTarget):
             parts.update(row.target.hidden.numpy().tobytes())
         elif row.target is not None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from potstill.data.prompts import Chat
 from potstill.recipe.generative.recipe import CausalCut
@@ -71,12 +68,6 @@ class Cut:
         return prune_causal_width(
             found, width.importance, num_groups=width.groups or None, feed_forward=width.feed_forward or None
         )
-
-    @cached_property
-    def head(self) -> Tensor:
-        """Of the model, the rows that are tokens of the student; fp32."""
-        head: Tensor = self.model.lm_head.weight.detach().float()
-        return head if self.old_ids is None else head[torch.from_numpy(self.old_ids).to(head.device)]
 
     def new_ids(self) -> IntArray:
         """For each id of the model that of the student, -1 for what it lacks."""

@@ -103,7 +103,7 @@ def export_writer(
     progress = progress or Silent()
     if not find_spec("xllamacpp"):
         raise MissingExtraError("xllamacpp", "llama")
-    chosen, rows = quantization or _own_rounding(run_folder), _read_rows(run_folder)
+    chosen, rows = quantization or _own_rounding(run_folder), read_rows(run_folder)
     bundle = open_bundle(run_folder / BUNDLE)
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
@@ -118,7 +118,7 @@ def export_writer(
         parity = check_gguf(root / FILE, saved, prompts, chosen)
         measured = _measure(bundle, [root / FILE, root / "f32.gguf"], rows, [tokens.ids(text) for text in prompts])
         measured = replace(measured, kl=parity.kl, largest_difference=parity.difference)
-        check_writer(chosen, parity, measured, allow_slower=allow_slower)
+        check_writer("gguf", chosen, parity, measured, plain="f32", allow_slower=allow_slower)
         found = WriterExport(path=out / FILE, facts=facts, parity=parity, measured=measured)
         replace_folder(out, {FILE: (root / FILE).read_bytes(), FACTS: canonical_json(found.to_json())})
     return found
@@ -133,7 +133,7 @@ def _own_rounding(run_folder: Path) -> Quantization:
     return rounding
 
 
-def _read_rows(run_folder: Path) -> list[Row]:
+def read_rows(run_folder: Path) -> list[Row]:
     """The last turns of the run's test rows, with the wanted answers."""
     found = load_written_content(run_folder / REPORT).assessment
     pairs = zip(found.prompts[:NUM_ANSWERS], found.wanted, strict=False)
@@ -174,7 +174,9 @@ def _cpu_ms(path: Path, prompts: Sequence[list[int]]) -> float:
     return float(np.median(spent))
 
 
-def check_writer(rounding: str, parity: Parity, measured: Figures, *, allow_slower: bool) -> None:
+def check_writer(
+    target: str, rounding: str, parity: Parity, measured: Figures, *, plain: str, allow_slower: bool
+) -> None:
     """The five most probable next tokens, whole answers and time decide.
 
     Raises:
@@ -186,6 +188,7 @@ def check_writer(rounding: str, parity: Parity, measured: Figures, *, allow_slow
         missed.append(f"of the five most probable next tokens {parity.top_5:.2f} are the student's, not {LEAST_TOP_5}")
     if change < -LARGEST_ACCURACY_LOSS:
         missed.append(f"its exact match changes by {change:.4f}, at most {-LARGEST_ACCURACY_LOSS} is allowed")
-    refuse_loss(f"gguf in {rounding}", measured, missed, "--rounding q8_0 or f16")
-    if rounding != "f32" and not allow_slower:
-        refuse_slower(f"gguf in {rounding}", "f32", measured, "--rounding f32")
+    what, remedy = f"{target} in {rounding}", "--rounding q8_0 or f16" if target == "gguf" else f"--precision {plain}"
+    refuse_loss(what, measured, missed, remedy)
+    if rounding != plain and not allow_slower:
+        refuse_slower(what, plain, measured, f"--{'rounding' if target == 'gguf' else 'precision'} {plain}")

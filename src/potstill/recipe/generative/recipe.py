@@ -21,8 +21,9 @@ class CausalCut:
     """The student: layers of a larger model with the vocabulary of the texts at hand.
 
     Attributes:
-        base: model that it is cut from where the teacher is not at hand, a folder or a .gguf file; empty takes the
-            packaged one. A teacher at hand is itself what the student is cut from.
+        base: model that it is cut from, a folder or a .gguf file; empty takes the teacher where it is at hand, and the
+            packaged one where it is not. A base with other tokens than the teacher's learns by `universal_logit`, or
+            from `text`.
         layers: how many stay; no more than there are.
         spread: `first` keeps the lowest, `even` spreads them.
         trim_vocabulary: keep the pieces of the texts at hand alone.
@@ -59,7 +60,8 @@ class GenerativeTraining:
         learning_rate: peak of the schedule.
         signal: `top_k` learns from the teacher's stored alternatives, `text` from what it wrote; `auto` tries both on
             dev, and gives the control a second learning rate.
-        loss: compares with stored alternatives.
+        loss: compares with stored alternatives; `universal_logit` by rank, beside what the teacher wrote, where the
+            student has other tokens than the teacher.
         stored: what is kept of the teacher's opinion of a token: `top_k` alternatives with the mass of the rest; as
             many draws (`sampled`, unbiased, for forward KL alone); or its `hidden` state (in fp16, 1 kB a token).
         top_k: alternatives, or draws, kept with each token.
@@ -78,7 +80,7 @@ class GenerativeTraining:
     batch_size: int = 16
     learning_rate: float = 5e-4
     signal: Literal["auto", "top_k", "text"] = "auto"
-    loss: Literal["forward_kl", "reverse_kl", "jensen_shannon", "skewed_kl"] = "forward_kl"
+    loss: Literal["forward_kl", "reverse_kl", "jensen_shannon", "skewed_kl", "universal_logit"] = "forward_kl"
     stored: Literal["top_k", "sampled", "hidden"] = "top_k"
     top_k: int = 16
     on_policy: float = 0.0
@@ -101,6 +103,12 @@ class GenerativeTraining:
             )
         if not 0 <= self.on_policy <= 1:
             raise ConfigurationError(f"training.on_policy is {self.on_policy}; it is a share, in [0, 1]")
+        if self.on_policy and self.loss == "universal_logit":
+            raise ConfigurationError(
+                "training.on_policy learns from what the teacher would have said in place of the student's own words, "
+                "and training.loss=universal_logit compares how sure both are and never of what. Choose another loss, "
+                "or set training.on_policy=0."
+            )
         if self.on_policy and self.signal == "text":
             raise ConfigurationError(
                 "training.on_policy lets the teacher score what the student writes, and training.signal=text learns "
@@ -140,11 +148,6 @@ class GenerativeRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.student.base and isinstance(self.teacher, CausalLm):
-            raise ConfigurationError(
-                "student.base names a model to cut the student from, and the student of a language model at hand is "
-                "cut from that teacher, whose tokens it must share. Leave student.base out."
-            )
         if self.training.stored != "top_k" and not isinstance(self.teacher, CausalLm):
             raise ConfigurationError(
                 f"training.stored is {self.training.stored}, and a teacher behind an API or on record gives top_k at "

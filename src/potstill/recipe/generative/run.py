@@ -22,7 +22,6 @@ from potstill.recipe.generative.contest import (
     WritingResult,
     hold,
     model_at,
-    student_rows,
     trials,
     write_texts,
 )
@@ -30,8 +29,9 @@ from potstill.recipe.generative.cutting import Cut, make_cut
 from potstill.recipe.generative.judging import Writer, measured, view_of
 from potstill.recipe.generative.recipe import GenerativeRecipe
 from potstill.recipe.generative.shipping import NUM_PROBES, ship_writer
-from potstill.recipe.generative.teaching import Asked, Tuned, ask, bring_up
-from potstill.recipe.generative.telling import make_written_content
+from potstill.recipe.generative.teaching import Asked, Tuned, ask, bring_up, chat_rows
+from potstill.recipe.generative.telling import make_written_content, tell_choice
+from potstill.recipe.generative.translating import Translated, Translator
 from potstill.recipe.run import BUNDLE, REPORT, RESULT, Run, check_gates, finished
 from potstill.recipe.run_folder import alone, claim
 from potstill.report import sentence
@@ -53,6 +53,8 @@ class Taught:
     Attributes:
         tuned: the teacher.
         asked: what it answered.
+        translator: from its tokens to those of the student.
+        told: what the student that was chosen learned of it.
         cut: how student and control start.
         student, control: the best of each on dev.
         tried: contender -> all that was tried.
@@ -60,6 +62,8 @@ class Taught:
 
     tuned: Tuned
     asked: Asked
+    translator: Translator
+    told: Translated
     cut: Cut
     student: WritingResult
     control: WritingResult
@@ -139,7 +143,7 @@ def _work(
         taught.asked,
         found,
         {name: [result.summary() for result in results] for name, results in taught.tried.items()},
-        chosen=taught.student.trial.name,
+        choice=tell_choice(recipe, taught.told, taught.student.trial.name),
         title=out.name,
         command=command,
         environment=environment(device, precision),
@@ -159,6 +163,7 @@ def _work(
         "signal": taught.student.trial.signal,
         "step": step,
         "checkpoints": checkpoints,
+        "compared": taught.told.to_json(),
         "teacher_calls": taught.asked.capture.num_asked,
         "prefix_share_reused": taught.asked.prefixes.share_reused,
         "capture_cpu_seconds": taught.asked.capture.cpu_seconds,
@@ -215,12 +220,13 @@ def _teach_all(
     # Without unlabelled prompts it answers those that have an answer: how sure it is says something still.
     pool: Sequence[Chat] = data.unlabelled or data.train
     asked = ask(tuned, pool, store, progress)
-    written = [text for text in asked.texts if text is not None]
-    cut = make_cut(recipe.student, tuned.base, tuned.chat, [*data.train, *data.dev, *pool], written)
+    written = [text for text in asked.spelled if text is not None]
+    cut = make_cut(recipe.student, tuned.base, tuned.base_chat, [*data.train, *data.dev, *pool], written)
     ground = WritingGround(
         recipe=recipe,
         data=data,
         cut=cut,
+        teacher=tuned.model,
         num_steps=recipe.training.num_steps(len(data.train) + len(written)),
         out=out,
         precision=precision,
@@ -228,11 +234,15 @@ def _teach_all(
         progress=progress,
     )
     student_trials, control_trials = trials(recipe, tuned.teacher.form.kind)
-    student, tried = hold("student", student_trials, lambda t: student_rows(t, data, pool, asked, cut), ground)
-    control, also = hold("control", control_trials, lambda t: student_rows(t, data, pool, asked, cut), ground)
+    translator, gold = Translator(tuned, cut), chat_rows(data.train, cut.chat)
+    told = {t.signal: translator.rows(pool, asked, with_signal=t.signal == "top_k") for t in student_trials}
+    student, tried = hold("student", student_trials, lambda t: [*gold, *told[t.signal].rows], ground)
+    control, also = hold("control", control_trials, lambda _: gold, ground)
     return Taught(
         tuned=tuned,
         asked=asked,
+        translator=translator,
+        told=told[student.trial.signal],
         cut=cut,
         student=student,
         control=control,
@@ -243,17 +253,15 @@ def _teach_all(
 def _judge(
     recipe: GenerativeRecipe, out: Path, data: PromptData, taught: Taught, store: Path, progress: Progress
 ) -> WrittenAssessment:
-    tuned, new_ids = taught.tuned, taught.cut.new_ids()
+    tuned = taught.tuned
     layers = len(taught.cut.layers)
-    teacher = Writer(
-        name="teacher",
-        title=_teacher_title(recipe, tuned),
-        model=tuned.base,
-        chat=tuned.chat,
-        new_ids=np.arange(int(tuned.base.get_input_embeddings().weight.shape[0])),
-        curve=tuned.curve,
-    )
-    writers = [teacher] if tuned.is_local else []
+    writers = []
+    if tuned.model is not None:
+        own_ids = np.arange(int(tuned.model.get_input_embeddings().weight.shape[0]))
+        title = _teacher_title(recipe, tuned)
+        writers.append(
+            Writer(name="teacher", title=title, model=tuned.model, chat=tuned.chat, new_ids=own_ids, curve=tuned.curve)
+        )
     for name, result in (("student", taught.student), ("control", taught.control)):
         title = f"{layers} layers, {len(taught.cut.chat.tokenizer):,} tokens, {result.trial.name}"
         writers.append(
@@ -262,15 +270,15 @@ def _judge(
                 title=title,
                 model=result.model,
                 chat=taught.cut.chat,
-                new_ids=new_ids,
+                new_ids=taught.translator.new_ids,
                 curve=result.state.curve,
             )
         )
-    view = view_of(teacher, data.test) if tuned.is_local else None
+    view = None if tuned.model is None else view_of(writers[0], data.test)
     contenders = measured(writers, data.test, view, recipe.teacher.max_new_tokens)
     if view is None:
         texts = [text or "" for text in ask(tuned, data.test, store, progress).texts]
-        contenders.insert(0, WrittenContender(name="teacher", title=teacher.title, texts=texts))
+        contenders.insert(0, WrittenContender(name="teacher", title=_teacher_title(recipe, tuned), texts=texts))
     if recipe.baseline:
         pool = data.unlabelled or data.train
         baseline = train_baseline(data, pool, taught.asked, out, seed=recipe.seed, progress=progress)
@@ -287,5 +295,5 @@ def _judge(
 def _teacher_title(recipe: GenerativeRecipe, tuned: Tuned) -> str:
     spec = recipe.teacher
     if isinstance(spec, CausalLm):
-        return f"{type(tuned.base).__name__}{', tuned on the gold rows' if spec.tune else ''}"
+        return f"{type(tuned.model).__name__}{', tuned on the gold rows' if spec.tune else ''}"
     return spec.model if isinstance(spec, OpenAIText) else f"recorded answers ({spec.column})"

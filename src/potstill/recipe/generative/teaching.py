@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from potstill.data.prompts import Chat, PromptData
+from potstill.errors import ConfigurationError
 from potstill.files import digest
 from potstill.recipe.generative.recipe import GenerativeRecipe
 from potstill.recipe.stages import stage
@@ -36,17 +37,24 @@ class Tuned:
 
     Attributes:
         teacher: that is asked.
-        chat: tokens of the model that the student is cut from; the teacher's own where it is at hand.
-        base: that model.
-        is_local: whether it is the teacher, tuned or not, so that its probabilities can be asked for.
+        chat: the tokens that it is asked in; those of `base` where it is not at hand.
+        model: it itself, tuned or not, so that its probabilities can be asked for; None where it is not at hand.
+        base: the model that the student is cut from.
+        base_chat: its tokens.
         curve: of its tuning, empty without.
     """
 
     teacher: TokenTeacher
     chat: ChatTokens
+    model: Any
     base: Any
-    is_local: bool
+    base_chat: ChatTokens
     curve: Sequence[tuple[int, float, float]] = ()
+
+    @property
+    def shares_ids(self) -> bool:
+        """Whether the teacher's token ids mean the same to the student's base."""
+        return self.chat.has_ids_of(self.base_chat)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +64,13 @@ class Asked:
     Attributes:
         capture: its records.
         texts: its answers; None where there is none that could be used.
+        spelled: the same with space and marks as they stand in its tokens.
         prefixes: how the prompts share their beginnings.
     """
 
     capture: TokenCapture
     texts: Sequence[str | None]
+    spelled: Sequence[str | None]
     prefixes: PrefixPlan
 
     @property
@@ -86,6 +96,8 @@ def bring_up(
     progress.stage("teacher")
     model, tokenizer = load_causal_lm(file.path, dtype=torch.float32 if spec.tune else compute_type(precision))
     chat = settle_template(tokenizer, is_tuned=spec.tune)
+    base, base_chat = _load_base(recipe, compute_type(precision), device) if recipe.student.base else (None, chat)
+    _check_tokens(recipe, chat, base_chat)
     weights: dict[str, Any] = {"file": file.digest}
     curve: Sequence[tuple[int, float, float]] = ()
     if spec.tune:
@@ -101,24 +113,53 @@ def bring_up(
         max_new_tokens=spec.max_new_tokens,
         kept=recipe.training.stored,
     )
-    return Tuned(teacher=teacher, chat=chat, base=teacher.model, is_local=True, curve=curve)
+    base = teacher.model if base is None else base
+    return Tuned(teacher=teacher, chat=chat, model=teacher.model, base=base, base_chat=base_chat, curve=curve)
+
+
+def _load_base(recipe: GenerativeRecipe, dtype: torch.dtype, device: str) -> tuple[Any, ChatTokens]:
+    """The model that the student is cut from, where that is not the teacher."""
+    file = ModelFile(CausalLm(model=recipe.student.base).path())
+    file.check("")
+    model, tokenizer = load_causal_lm(file.path, dtype=dtype)
+    return model.to(device).eval(), settle_template(tokenizer, is_tuned=True)
+
+
+def _check_tokens(recipe: GenerativeRecipe, teacher: ChatTokens, student: ChatTokens) -> None:
+    """Before anything is spent on a teacher whose signals mean nothing to the student.
+
+    Raises:
+        ConfigurationError: other tokens, and a loss that compares them by id; or tokens whose bytes aren't known.
+    """
+    training = recipe.training
+    if training.signal == "text" or teacher.has_ids_of(student):
+        return
+    if training.loss != "universal_logit":
+        raise ConfigurationError(
+            f"the teacher and student.base have other tokens ({len(teacher.tokenizer)} and {len(student.tokenizer)}), "
+            f"and training.loss={training.loss} compares them by id, which would teach noise. Set "
+            "training.loss=universal_logit, which compares by rank where both texts meet, or training.signal=text."
+        )
+    for name, tokens in (("the teacher", teacher), ("student.base", student)):
+        if not tokens.is_on_bytes():
+            raise ConfigurationError(
+                f"the tokenizer of {name} is not on bytes, so where its tokens meet the other's isn't known. Give a "
+                "model with a byte-level tokenizer, or set training.signal=text."
+            )
 
 
 def _distant(
     spec: OpenAIText | RecordedText, recipe: GenerativeRecipe, data: PromptData, dtype: torch.dtype, device: str
 ) -> Tuned:
     """A teacher that is not at hand; the student is cut from a model that is."""
-    file = ModelFile(CausalLm(model=recipe.student.base).path())
-    file.check("")
-    model, tokenizer = load_causal_lm(file.path, dtype=dtype)
-    chat = settle_template(tokenizer, is_tuned=True)
+    model, chat = _load_base(recipe, dtype, device)
     chats = [*data.unlabelled, *data.train, *data.test]
     teacher: TokenTeacher
     if isinstance(spec, RecordedText):
         teacher = RecordedTextTeacher(spec, chat, chats)
     else:
         teacher = OpenAITextTeacher(spec, chat, {chat.text_of(c.to_json()): c.to_json() for c in chats})
-    return Tuned(teacher=teacher, chat=chat, base=model.to(device).eval(), is_local=False)
+    return Tuned(teacher=teacher, chat=chat, model=None, base=model, base_chat=chat)
 
 
 def _tune(
@@ -156,9 +197,13 @@ def ask(tuned: Tuned, chats: Sequence[Chat], store: Path, progress: Progress) ->
     """The teacher's answers to all chats, each asked for once and kept as it comes."""
     samples = [tuned.chat.sample(chat.to_json()) for chat in chats]
     found = capture_tokens(tuned.teacher, samples, Store(store), progress)
-    texts = [_text(tuned.chat, record) if record else None for record in found]
-    return Asked(capture=found, texts=texts, prefixes=plan_prefixes([list(sample.ids) for sample in samples]))
+    return Asked(
+        capture=found,
+        texts=[_read(record, tuned.chat.text) for record in found],
+        spelled=[_read(record, tuned.chat.spelled) for record in found],
+        prefixes=plan_prefixes([list(sample.ids) for sample in samples]),
+    )
 
 
-def _text(chat: ChatTokens, record: TokenRecord) -> str:
-    return record.text or chat.text(record.ids[record.first :].tolist())
+def _read(record: TokenRecord | None, reader: Callable[[Sequence[int]], str]) -> str | None:
+    return None if record is None else record.text or reader(record.ids[record.first :].tolist())

@@ -3,11 +3,13 @@
 from potstill.runtime.generating.bundle import GenerativeBundle, is_generative, open_bundle
 from potstill.runtime.generating.llama import LlamaGenerator
 from potstill.runtime.generating.manifest import GenerativeManifest
+from potstill.runtime.generating.onnx_decoder import OnnxDecoder
 
 __all__ = [
     "GenerativeBundle",
     "GenerativeManifest",
     "LlamaGenerator",
+    "OnnxDecoder",
     "is_generative",
     "open_bundle",
 ]

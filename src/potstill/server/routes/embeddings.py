@@ -50,7 +50,7 @@ async def create(call: Call) -> dict[str, Any]:
     except DataError as error:
         raise invalid(str(error), "input") from None
     usage = {"prompt_tokens": num_pieces, "total_tokens": num_pieces}
-    count_tokens(call.services, student.name, usage)
+    count_tokens(call.services, call.key, asked.model, student.name, usage)
     data = [
         {"object": "embedding", "index": i, "embedding": _written(vector_D, asked.encoding_format)}
         for i, vector_D in enumerate(vectors_ND)

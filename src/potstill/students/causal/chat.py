@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +78,19 @@ class ChatTokens:
         if len(ids) and int(ids[-1]) == self.end and start:
             sizes[-1] = 0
         return start + np.cumsum(np.array(sizes, np.int64))
+
+    def is_on_bytes(self) -> bool:
+        """Whether pieces are written with one character a byte, which `byte_ends` counts on."""
+        return '"ByteLevel"' in json.dumps(json.loads(self.tokenizer.backend_tokenizer.to_str())["decoder"])
+
+    def has_ids_of(self, other: ChatTokens) -> bool:
+        """Whether every id says the same in both, the end too."""
+        return other is self or (self.end == other.end and self.tokenizer.get_vocab() == other.tokenizer.get_vocab())
+
+    def spelled(self, ids: Sequence[int]) -> str:
+        """What an answer says, space and other marks as they stand, without its end."""
+        kept = [int(i) for i in ids if int(i) != self.end]
+        return str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def text(self, ids: Sequence[int]) -> str:
         """What an answer says, without its end and other marks."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +38,9 @@ def load_causal_lm(path: Path, *, dtype: torch.dtype = torch.float32) -> tuple[A
     if is_gguf:
         place["gguf_file"] = path.name
     try:
-        tokenizer = AutoTokenizer.from_pretrained(**place)
-        model = AutoModelForCausalLM.from_pretrained(**place, dtype=dtype)
+        with _parsed_once() if is_gguf else contextlib.nullcontext():
+            tokenizer = AutoTokenizer.from_pretrained(**place)
+            model = AutoModelForCausalLM.from_pretrained(**place, dtype=dtype)
     except ImportError as error:
         raise MissingExtraError("gguf and accelerate", "lm") from error
     except (OSError, ValueError, KeyError) as error:
@@ -51,6 +55,26 @@ def load_causal_lm(path: Path, *, dtype: torch.dtype = torch.float32) -> tuple[A
         model = build(type(model), plain_config(model.config), state, generation_config=model.generation_config)
         model, tokenizer = model.to(dtype), with_pre_tokenizer(tokenizer, read_pre_tokenizer_name(path))
     return model.eval(), tokenizer
+
+
+@contextlib.contextmanager
+def _parsed_once() -> Iterator[None]:
+    """While it lasts, a GGUF file is parsed once, and so is the table of its tensors' names.
+
+    transformers reads the head of the file for the tokenizer, the configuration and the weights, and builds the table
+    anew for every module: two thirds of the time that loading a small model takes. Both depend on their arguments
+    alone, and are looked up in the package when they are called.
+    """
+    import gguf
+
+    plain = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
+    for name, function in plain.items():
+        setattr(gguf, name, functools.cache(function))
+    try:
+        yield
+    finally:
+        for name, function in plain.items():
+            setattr(gguf, name, function)
 
 
 def save_causal_lm(folder: Path, model: Any, tokenizer: Any, *, dtype: torch.dtype = torch.bfloat16) -> None:
