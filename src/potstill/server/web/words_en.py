@@ -315,6 +315,7 @@ WORDS = {
     "cost_by_day": "Cost by day",
     "day_axis": "Days, the last one is 0",
     "day": "Day (UTC)",
+    "thousand_tokens": "Thousand tokens",
     "teacher_tokens": "Tokens of teachers",
     "student_tokens": "Tokens of students",
     "answerer": "Answered by",

@@ -312,6 +312,7 @@ WORDS = {
     "cost_by_day": "날짜별 비용",
     "day_axis": "날짜, 마지막 날이 0",
     "day": "날짜 (UTC)",
+    "thousand_tokens": "천 토큰",
     "teacher_tokens": "교사 모델의 토큰",
     "student_tokens": "학생 모델의 토큰",
     "answerer": "답한 쪽",

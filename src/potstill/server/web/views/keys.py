@@ -158,10 +158,10 @@ def _days(words: Words, days: Sequence[Day]) -> str:
     last = days[-1].day
     drawn = []
     tokens = [
-        Series(words(name), [(day.day - last, getattr(day, f"{name}_tokens")) for day in days], joined=True)
+        Series(words(name), [(day.day - last, getattr(day, f"{name}_tokens") / 1000) for day in days], joined=True)
         for name in ("teacher", "student")
     ]
-    drawn.append(plot(tokens, title=words("tokens_by_day"), x_name=words("day_axis"), y_name=words("tokens")))
+    drawn.append(plot(tokens, title=words("tokens_by_day"), x_name=words("day_axis"), y_name=words("thousand_tokens")))
     costs = [(day.day - last, day.cost) for day in days if day.cost is not None]
     if costs:
         series = [Series(words("spent"), costs, joined=True)]
