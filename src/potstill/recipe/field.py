@@ -194,7 +194,7 @@ def _trained(
 
 def trial_lists(recipe: Recipe, teaching: Teaching, builder: StudentBuilder) -> tuple[list[Any], list[Any]]:
     """Settings to try for a student and for a control of this builder."""
-    num_labelled, num_rows = len(teaching.control.inputs), len(teaching.student.inputs) - teaching.num_variants
+    num_labelled, num_rows = len(teaching.control.inputs), len(teaching.student.inputs)
     way = way_of(builder.kind)
     if recipe.parent:
         way = replace(way, rate_factor=way.rate_factor * PARENT_RATE)

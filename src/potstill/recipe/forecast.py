@@ -8,7 +8,7 @@ from typing import Any
 from potstill.data import Data, load_data
 from potstill.data.rows import Rows, row_digest
 from potstill.recipe.recipe import Recipe
-from potstill.recipe.teaching import USUAL_VIEWS, variants_of
+from potstill.recipe.teaching import USUAL_VIEWS
 from potstill.recipe.trials import count_steps, defaults
 from potstill.teachers import Ensemble, TeacherSpec
 from potstill.types import Input
@@ -96,7 +96,6 @@ def forecast(recipe: Recipe) -> Forecast:
     data = load_data(recipe.data, seed=recipe.seed, carry_columns=hasattr(recipe.teacher, "columns"))
     parts = {"train": data.train, "dev": data.dev, "test": data.test, "unlabelled": data.unlabelled}
     inputs = [value for rows in parts.values() for value in rows.inputs]
-    inputs += variants_of(recipe, data).inputs
     calls = _calls(recipe, data, inputs)
     is_refit = recipe.wants_refit(num_labelled=len(data.train), num_unlabelled=len(data.unlabelled))
     num_views = 1

@@ -120,11 +120,6 @@ class Recipe:
             raise ConfigurationError(
                 "a parent decides the student's size and start, so it takes no budget and one seed"
             )
-        if self.training.num_variants and (self.data.modality != "text" or self.teacher.kind == "recorded"):
-            raise ConfigurationError(
-                f"training.num_variants is {self.training.num_variants}; variants are made of texts and need a teacher "
-                "that can be asked, not recorded answers. Set it to 0. Pictures and sounds have training.num_views."
-            )
         if self.data.modality != "text" and self.teacher == Encoder():
             # Nobody asked for it by name: an encoder reads text alone.
             object.__setattr__(self, "teacher", usual_teacher(self.data.modality))
@@ -138,19 +133,6 @@ class Recipe:
         if self.training.refit == "auto":
             return num_unlabelled >= num_labelled
         return self.training.refit == "yes"
-
-    def wanted_variants(self, *, num_labelled: int, num_unlabelled: int) -> int:
-        """How many variants of each labelled text the teacher answers besides.
-
-        Made texts stand in for rows that nobody labelled; where those are many, they are the better ones. A teacher
-        that costs money is asked about them only if the recipe says so, and one that learned from these rows alone
-        knows little about others.
-        """
-        wished = self.training.num_variants
-        if wished is not None:
-            return wished
-        is_pretrained = self.data.modality == "text" and self.teacher.kind in ("encoder", "huggingface")
-        return int(is_pretrained and num_unlabelled < num_labelled)
 
     def digest(self) -> str:
         """SHA-256 of everything; equal recipes are equal here however they were written."""

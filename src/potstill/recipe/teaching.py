@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from potstill.data import Data, Rows, joined
-from potstill.data.variants import make_variants
 from potstill.data.views import Views, may_flip
 from potstill.errors import ConfigurationError, DataError
 from potstill.files import digest
@@ -48,7 +47,6 @@ class Teaching:
         test_logits: the teacher's, on `test`, in the service's classes.
         sample_rate: of the inputs where they are sounds, in Hz.
         num_unknown_test: test rows that the teacher gave no usable answer to.
-        num_variants: made texts that the teacher was asked about.
     """
 
     teacher: Teacher
@@ -66,7 +64,6 @@ class Teaching:
     test_logits: FloatArray
     sample_rate: int
     num_unknown_test: int
-    num_variants: int
 
 
 def teach(
@@ -96,8 +93,6 @@ def teach(
     """
     rows = _merged(data) if with_dev else data
     teacher = _prepare(recipe, rows, store, device, progress)
-    variants = variants_of(recipe, rows)
-    rows = replace(rows, unlabelled=joined([rows.unlabelled, variants]) if len(variants) else rows.unlabelled)
     train, scope_dev, test = (rows.in_service(part) for part in (rows.train, rows.dev, rows.test))
     dev = scope_dev.take(np.flatnonzero((scope_dev.labels >= 0).any(1)))
     judged = test if is_last else test.take(np.arange(0))
@@ -138,7 +133,6 @@ def teach(
         test_logits=project(answered.of(4)[0], data.full_schema, data.schema)[0],
         sample_rate=data.options.sample_rate,
         num_unknown_test=int((~answered.of(4)[1]).sum()),
-        num_variants=len(variants),
     )
 
 
@@ -193,16 +187,6 @@ def _prepare(recipe: Recipe, data: Data, store: Store, device: str, progress: Pr
         sample_rate=data.options.sample_rate,
     )
     return recipe.teacher.prepare(context)
-
-
-def variants_of(recipe: Recipe, data: Data) -> Rows:
-    """Texts that the teacher is asked about besides.
-
-    They are made of the training rows alone: dev rows choose, and nothing of them may teach.
-    """
-    count = recipe.wanted_variants(num_labelled=len(data.train), num_unlabelled=len(data.unlabelled))
-    texts = [str(text) for text in data.train.inputs] if count else []
-    return Rows.unlabelled(make_variants(texts, count, seed=recipe.seed), data.full_schema, source="variants")
 
 
 def _views(recipe: Recipe, data: Data, inputs: Sequence[Input]) -> Views | None:

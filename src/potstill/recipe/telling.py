@@ -78,7 +78,6 @@ def make_content(
         counts={
             "train": len(told.first.train),
             "unlabelled": len(data.unlabelled),
-            **({"variants": told.last.num_variants} if told.last.num_variants else {}),
             "dev": len(told.first.dev),
             "test": found.assessment.num_test,
             "out_of_scope_test": int((~inside).sum()),

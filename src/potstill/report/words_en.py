@@ -127,7 +127,6 @@ WORDS = {
     # data
     "count_train": "labelled training rows",
     "count_unlabelled": "unlabelled rows",
-    "count_variants": "made texts that the teacher answered",
     "count_dev": "dev rows",
     "count_test": "test rows",
     "count_out_of_scope_test": "test rows out of scope",

@@ -123,7 +123,6 @@ WORDS = {
     ),
     "count_train": "라벨이 있는 학습 데이터",
     "count_unlabelled": "라벨이 없는 데이터",
-    "count_variants": "교사가 답한, 만들어 낸 문장",
     "count_dev": "개발 데이터",
     "count_test": "시험 데이터",
     "count_out_of_scope_test": "범위 밖 시험 데이터",

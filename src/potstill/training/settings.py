@@ -42,9 +42,6 @@ class Training:
         augment: how much a view is changed: `light` moves pictures and sounds, `colour` changes colours besides,
             `strong` adds RandAugment to pictures and silenced stretches and bands (SpecAugment) to sounds.
         mix: whether another row is mixed into a view, and the labels with it: `mixup` or `cutmix`.
-        num_variants: texts made of each labelled text's own words, that the teacher answers besides (see
-            `potstill.data.variants`); None makes one where the teacher is a pretrained encoder that runs here and
-            fewer rows without labels than labelled ones are at hand. They take none of the steps away or add any.
         class_weights: `balanced` lets every class count alike however many rows it has, and `none` every row; `auto`
             balances where everything else became one class (`data.other`), which would outweigh those that are kept.
         num_trials: settings tried on dev; student, control and baseline get the same number.
@@ -75,7 +72,6 @@ class Training:
     flip: Literal["auto", "yes", "no"] = "auto"
     augment: Literal["light", "colour", "strong"] = "light"
     mix: Literal["none", "mixup", "cutmix"] = "none"
-    num_variants: int | None = None
     class_weights: Literal["auto", "none", "balanced"] = "auto"
     num_trials: int = 3
     patience: int | None = None
@@ -89,7 +85,6 @@ class Training:
             "num_epochs": (self.num_epochs, 1),
             "batch_size": (self.batch_size, 2),
             "num_views": (self.num_views, 1),
-            "num_variants": (self.num_variants, 0),
             "num_trials": (self.num_trials, 1),
             "patience": (self.patience, 1),
             "num_threads": (self.num_threads, 1),
