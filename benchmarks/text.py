@@ -45,12 +45,18 @@ def one(recipe, rows, name):
     return {**found, "wall_seconds": round(time.monotonic() - clock, 1), "load": os.getloadavg()[0], "resumed": resumed}
 
 
-def banking_few(args):
+def banking_few(args, student=None, name="banking_few"):
     runs = []
     for draw in args.draws:
-        recipe = Recipe(data=DataOptions(**COLUMNS), seed=draw)
-        runs.append({"draw": draw, **one(recipe, tables.banking(args.labels, draw), f"banking-few-{args.labels}")})
-        record(f"banking_few_{args.labels}", runs)
+        recipe = Recipe(data=DataOptions(**COLUMNS), student=student, seed=draw)
+        folder = f"{name.replace('_', '-')}-{args.labels}"
+        runs.append({"draw": draw, **one(recipe, tables.banking(args.labels, draw), folder)})
+        record(f"{name}_{args.labels}", runs)
+
+
+def banking_few_large(args):
+    """Its control is the strongest small one that few labels make: layers of the encoder, tuned as hard as the student."""
+    banking_few(args, EncoderStudent(layers=(0, 3)), "banking_few_encoder")
 
 
 def banking_all(args):
@@ -110,6 +116,7 @@ def korean(args):
 
 COMMANDS = {
     "banking-few": banking_few,
+    "banking-few-large": banking_few_large,
     "banking-all": banking_all,
     "banking-large": banking_large,
     "banking-subset": banking_subset,
