@@ -55,7 +55,7 @@ def banking_few(args, student=None, name="banking_few"):
 
 
 def banking_few_large(args):
-    """Its control is the strongest small one that few labels make: layers of the encoder, tuned as hard as the student."""
+    """Its control is the strongest small one with few labels: layers of the encoder, tuned as the student is."""
     banking_few(args, EncoderStudent(layers=(0, 3)), "banking_few_encoder")
 
 
