@@ -119,8 +119,8 @@ def export_writer_onnx(
     bundle, rows = open_bundle(run_folder / BUNDLE), read_rows(run_folder)
     model, tokenizer = load_causal_lm(bundle.folder)
     tokens = ChatTokens(tokenizer)
-    asked = [tokens.prompt(messages) for messages, _ in rows]
-    prompts = [*(tokens.prompt(probe["messages"]) for probe in bundle.manifest.probes), *asked]
+    asked = [*(probe["messages"] for probe in bundle.manifest.probes), *(messages for messages, _ in rows)]
+    prompts = [tokens.prompt(messages) for messages in asked]
     progress.stage("convert to onnx, fp32")
     fp32 = causal_to_onnx(model, with_cache=with_cache)
     content = quantize(fp32, precision)
@@ -129,27 +129,12 @@ def export_writer_onnx(
     parity, largest = compare_next(decoder, model, prompts)
     if precision == "fp32":
         _check_parity(parity, largest)
-    limit = bundle.manifest.max_new_tokens
-    said = [_answer(decoder, ids, tokens.end, limit) for ids in asked]
-    expected: list[list[int]] = [[]] * len(asked)
-    for position, written in write(model, asked, end=tokens.end, max_new_tokens=limit):
-        expected[position] = written.ids.tolist()
-    texts, wanted = ([tokens.text(ids) for ids in answers] for answers in (said, expected))
     plain = decoder if precision == "fp32" else OnnxDecoder(fp32)
-    cpu_ms = interleaved_cpu_ms(
-        {name: [partial(d.next_logits, ids) for ids in prompts] for name, d in (("own", decoder), ("fp32", plain))},
-        num_calls=NUM_TIMED,
-    )
-    answers = [answer for _, answer in rows]
     measured = Figures(
-        agreement=float(matches(texts, wanted).mean()),
-        accuracy=float(matches(texts, answers).mean()),
-        fp32_accuracy=float(matches(wanted, answers).mean()),
+        **_answers(decoder, model, tokens, rows, bundle.manifest.max_new_tokens),
+        **_times(decoder, plain, prompts),
         kl=parity.kl,
         largest_difference=parity.difference,
-        cpu_ms=cpu_ms["own"],
-        fp32_cpu_ms=cpu_ms["fp32"],
-        num_rows=len(rows),
     )
     check_writer("onnx", precision, parity, measured, plain="fp32", allow_slower=allow_slower)
     found = OnnxWriterExport(
@@ -179,6 +164,31 @@ def _check_parity(parity: Parity, largest: float) -> None:
             f"is rounding), and of the five likeliest next tokens {parity.top_5:.4f} are the same. Nothing was "
             "written: the conversion is wrong. Report this with the versions of torch and onnxruntime."
         )
+
+
+def _answers(
+    decoder: OnnxDecoder, model: Any, tokens: ChatTokens, rows: Sequence[tuple[Any, str]], limit: int
+) -> dict[str, Any]:
+    """Whole greedy answers beside those of the student in torch, and beside what is right."""
+    asked = [tokens.prompt(messages) for messages, _ in rows]
+    said = [tokens.text(_answer(decoder, ids, tokens.end, limit)) for ids in asked]
+    wanted = [""] * len(asked)
+    for position, written in write(model, asked, end=tokens.end, max_new_tokens=limit):
+        wanted[position] = tokens.text(written.ids.tolist())
+    right = [answer for _, answer in rows]
+    return {
+        "agreement": float(matches(said, wanted).mean()),
+        "accuracy": float(matches(said, right).mean()),
+        "fp32_accuracy": float(matches(wanted, right).mean()),
+        "num_rows": len(rows),
+    }
+
+
+def _times(decoder: OnnxDecoder, plain: OnnxDecoder, prompts: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """CPU time of a prompt and its next token, beside the same in fp32."""
+    calls = {name: [partial(d.next_logits, ids) for ids in prompts] for name, d in (("own", decoder), ("fp32", plain))}
+    found = interleaved_cpu_ms(calls, num_calls=NUM_TIMED)
+    return {"cpu_ms": found["own"], "fp32_cpu_ms": found["fp32"]}
 
 
 def _answer(decoder: OnnxDecoder, ids: Sequence[int], end: int, limit: int) -> list[int]:
