@@ -49,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=BUNDLE",
         help="answer transcriptions and the realtime API for model NAME by a student for sounds, several times",
     )
+    parser.add_argument(
+        "--embeddings",
+        type=Path,
+        metavar="BUNDLE",
+        help="let the cosine metric of graders compare the embeddings of this student of texts",
+    )
     parser.add_argument("--database", default="", metavar="URL", help="PostgreSQL's address; SQLite when left out")
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a name we are reached by")
     parser.add_argument(
@@ -95,6 +101,7 @@ def main(args: argparse.Namespace) -> Result:
         prices=read_prices(args.price),
         writing_threads=args.writing_threads,
         voices=read_voices(args.voice),
+        embeddings=args.embeddings,
         hosts=tuple(args.allow_host),
         allow_python_graders=args.allow_python_graders,
         images_from=tuple(args.allow_images_from),

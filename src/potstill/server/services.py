@@ -15,6 +15,8 @@ from potstill.server.batches.runner import Batches
 from potstill.server.blobs import Blobs
 from potstill.server.database import Database, open_database
 from potstill.server.evals.runner import Runner
+from potstill.server.graders.embedder import open_embedder
+from potstill.server.graders.grading import Embed
 from potstill.server.jobs.supervisor import Supervisor
 from potstill.server.metrics import Metrics
 from potstill.server.models import Students
@@ -45,6 +47,7 @@ class Services:
     engines: Engines
     pictures: RemotePictures
     voices: Voices
+    embed: Embed | None
     jobs: Supervisor
     evals: Runner
     batches: Batches
@@ -70,6 +73,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
                 "folder with --data."
             ) from error
         voices = Voices(settings.voices)
+        embed = open_embedder(settings.embeddings) if settings.embeddings else None
         pictures = read_hosts(settings.images_from)
         database = open_database(settings.data, settings.database_url)
         stack.callback(database.close)
@@ -93,6 +97,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
             pictures=pictures,
             aliases=Aliases(database),
             voices=voices,
+            embed=embed,
             jobs=supervisor,
             evals=Runner(),
             batches=Batches(),

@@ -83,6 +83,7 @@ class Settings:
         database_url: of SQLAlchemy; empty: SQLite in the data folder.
         teachers: whom chat completions are passed on to.
         voices: students that hear, for transcriptions and the realtime API.
+        embeddings: bundle of a student whose embeddings the cosine metric of graders compares.
         hosts: names that a Host header may hold besides the address listened on.
         max_body_bytes: of a JSON request.
         max_file_bytes: of an uploaded file.
@@ -101,6 +102,7 @@ class Settings:
     database_url: str = field(default="", repr=False)
     teachers: tuple[TeacherSettings, ...] = ()
     voices: tuple[VoiceSettings, ...] = ()
+    embeddings: Path | None = None
     hosts: tuple[str, ...] = ()
     max_body_bytes: int = 64 << 20
     max_file_bytes: int = 512 << 20

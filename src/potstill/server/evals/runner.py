@@ -91,7 +91,8 @@ async def _all_rows(services: Services, row: Row[Any]) -> None:
     rows, criteria, done = await services.database.read(find)
     graders = [parse_grader(criterion) for criterion in criteria]
     names = [criterion_name(criterion, i) for i, criterion in enumerate(criteria)]
-    means = Means(ask=_asker(services, row.project), allow_python=services.settings.allow_python_graders)
+    allow_python = services.settings.allow_python_graders
+    means = Means(ask=_asker(services, row.project), embed=services.embed, allow_python=allow_python)
     gate = asyncio.Semaphore(NUM_AT_ONCE)
 
     async def one(number: int, item: SourceRow) -> None:

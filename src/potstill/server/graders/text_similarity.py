@@ -77,7 +77,10 @@ class TextSimilarity:
 
 async def _cosine(said: str, wanted: str, embed: Embed | None) -> float:
     if embed is None:
-        raise GraderError("evaluation_metric cosine needs a model of sentences, and this server has none configured")
+        raise GraderError(
+            "evaluation_metric cosine needs a model of sentences, and this server has none. Its administrator can "
+            "start it with --embeddings BUNDLE, the bundle of a student of texts"
+        )
     one, other = await embed([said, wanted])
     return cosine(one, other)
 

@@ -54,7 +54,8 @@ async def run(call: Call) -> Json:
         usage[body["model"]].update({name: said[name] for name in COUNTED})
         return found
 
-    means = Means(ask=ask, allow_python=call.services.settings.allow_python_graders)
+    services = call.services
+    means = Means(ask=ask, embed=services.embed, allow_python=services.settings.allow_python_graders)
     subject = Subject(item=request.item, sample=with_json(request.model_sample))
     started = time.perf_counter()
     reward, sub_rewards, trouble = 0.0, {}, None
