@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 NUM_ROWS = 100
 MAX_TOKENS = 8
-CHARACTERS_A_TOKEN = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +49,8 @@ def main(args: argparse.Namespace) -> Result:
         [told[i] for i in picked] for told in (found.prompts, found.texts[args.first], found.texts[args.second])
     )
     if args.dry_run:
+        from potstill.recipe.generative.forecast import CHARACTERS_A_TOKEN
+
         asked = questions(prompts, first, second)[1]
         num_tokens = sum(len(question) // CHARACTERS_A_TOKEN + MAX_TOKENS for question in asked)
         values = {"num_rows": len(picked), "num_calls": len(asked), "num_tokens": num_tokens}

@@ -17,6 +17,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of everything that is kept")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; this machine only when left out")
     parser.add_argument("--port", type=int, default=8080, help="0 lets the system choose")
+    _add_models(parser)
+    parser.add_argument("--database", default="", metavar="URL", help="PostgreSQL's address; SQLite when left out")
+    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a name we are reached by")
+    parser.add_argument(
+        "--allow-images-from",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="fetch pictures of chats and training files that are given as https addresses of this HOST (or "
+        "HOST:PORT), several times; =NETWORK behind it where its addresses are not public. Without, such a picture is "
+        "refused",
+    )
+    parser.add_argument(
+        "--allow-python-graders",
+        action="store_true",
+        help="let evals run Python code of whoever has a key, in a process of few rights",
+    )
+    parser.add_argument(
+        "--fleet",
+        type=Path,
+        metavar="DIR",
+        help="folder of `potstill fleet init`: its devices report to /v1/potstill/fleet/reports",
+    )
+    parser.add_argument(
+        "--open-to-network", action="store_true", help="listen on other addresses than this machine's own"
+    )
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    """Who answers, and what that costs."""
     parser.add_argument(
         "--teacher",
         action="append",
@@ -54,31 +84,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="BUNDLE",
         help="let the cosine metric of graders compare the embeddings of this student of texts",
-    )
-    parser.add_argument("--database", default="", metavar="URL", help="PostgreSQL's address; SQLite when left out")
-    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a name we are reached by")
-    parser.add_argument(
-        "--allow-images-from",
-        action="append",
-        default=[],
-        metavar="HOST",
-        help="fetch pictures of chats and training files that are given as https addresses of this HOST (or "
-        "HOST:PORT), several times; =NETWORK behind it where its addresses are not public. Without, such a picture is "
-        "refused",
-    )
-    parser.add_argument(
-        "--allow-python-graders",
-        action="store_true",
-        help="let evals run Python code of whoever has a key, in a process of few rights",
-    )
-    parser.add_argument(
-        "--fleet",
-        type=Path,
-        metavar="DIR",
-        help="folder of `potstill fleet init`: its devices report to /v1/potstill/fleet/reports",
-    )
-    parser.add_argument(
-        "--open-to-network", action="store_true", help="listen on other addresses than this machine's own"
     )
 
 

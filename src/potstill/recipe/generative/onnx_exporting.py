@@ -111,11 +111,7 @@ def export_writer_onnx(
         GateError: rounded weights lose too much, or are slower.
     """
     progress = progress or Silent()
-    if precision not in ("fp32", "int8_weights"):
-        raise ConfigurationError(
-            f"a student that writes has no ONNX in {precision}: what is rounded at run time depends on how many tokens "
-            "are read at once, so answers would change with the cache. Choose --precision fp32 or int8_weights."
-        )
+    _check_precision(precision)
     bundle, rows = open_bundle(run_folder / BUNDLE), read_rows(run_folder)
     model, tokenizer = load_causal_lm(bundle.folder)
     tokens = ChatTokens(tokenizer)
@@ -149,6 +145,14 @@ def export_writer_onnx(
     )
     replace_folder(out, {**_beside(bundle), FILE: content, FACTS: canonical_json(found.to_json())})
     return found
+
+
+def _check_precision(precision: str) -> None:
+    if precision not in ("fp32", "int8_weights"):
+        raise ConfigurationError(
+            f"a student that writes has no ONNX in {precision}: what is rounded at run time depends on how many tokens "
+            "are read at once, so answers would change with the cache. Choose --precision fp32 or int8_weights."
+        )
 
 
 def _beside(bundle: GenerativeBundle) -> dict[str, bytes]:

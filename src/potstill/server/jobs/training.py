@@ -117,19 +117,15 @@ def make_recipe(request: JobRequest, compiled: Compiled, folder: Path, *, has_te
 
 def _finish(say: Say, compiled: Compiled, recipe: Recipe, curve: Curve, done: Run, skipped: str | None) -> None:
     epochs, result = recipe.training.num_epochs, dict(done.result)
-    checkpoints = checkpoints_of(result, done.folder, curve.at)
-    for checkpoint in checkpoints:
-        if checkpoint["step"] == result["step"]:
-            checkpoint["metrics"]["full_valid_mean_token_accuracy"] = result["student"]["accuracy"]
-    steps = curve.num_steps
+    shipped = {"full_valid_mean_token_accuracy": result["student"]["accuracy"]}
     texts = [row.input for row in compiled.rows if isinstance(row.input, str)]
-    passes = max(1, round(steps * recipe.training.batch_size / max(1, len(compiled.rows))))
+    passes = max(1, round(curve.num_steps * recipe.training.batch_size / max(1, len(compiled.rows))))
     say(
         {
             "kind": "done",
             "model_kind": "classifier",
             "task": compiled.task.to_json(),
-            "checkpoints": checkpoints,
+            "checkpoints": checkpoints_of(result, done.folder, curve.at, shipped),
             "csv": results_csv(curve.points),
             "skipped": skipped,
             # Words of the inputs, as often as they were seen: a student has no tokens of its own that are billed.

@@ -137,16 +137,14 @@ def _finish(
 ) -> None:
     result = dict(done.result)
     passes = max(1, round(curve.num_steps * recipe.training.batch_size / len(rows)))
-    checkpoints = checkpoints_of(result, done.folder, curve.at)
-    for checkpoint in checkpoints:
-        if checkpoint["step"] == result["step"] and result["student"]["perplexity"]:
-            checkpoint["metrics"]["full_valid_loss"] = math.log(result["student"]["perplexity"])
+    perplexity = result["student"]["perplexity"]
+    shipped = {"full_valid_loss": math.log(perplexity)} if perplexity else {}
     say(
         {
             "kind": "done",
             "model_kind": "writer",
             "task": {"version": 1, "base_gguf": base_gguf},
-            "checkpoints": checkpoints,
+            "checkpoints": checkpoints_of(result, done.folder, curve.at, shipped),
             "csv": results_csv(curve.points),
             "trained_tokens": passes * _count_tokens(rows, Path(result["bundle"])),
             "hyperparameters": {

@@ -38,8 +38,9 @@ def spend(figures: Figures, prices: Mapping[str, Price], names: Mapping[str, str
 def _uses(figures: Figures, prices: Mapping[str, Price], named: Callable[[Place], tuple[str, str, str]]) -> list[Use]:
     sums: dict[tuple[str, str, str], tuple[Amount, float | None]] = {}
     for place, amount in figures.items():
-        known, cost = sums.get(named(place), (NOTHING, None))
-        sums[named(place)] = known.plus(amount), _sum(cost, _cost(place, amount, prices))
+        name = named(place)
+        known, cost = sums.get(name, (NOTHING, None))
+        sums[name] = known.plus(amount), _sum(cost, _cost(place, amount, prices))
     found = [
         Use(
             model=model,
