@@ -106,7 +106,8 @@ def teaching():
     async def talk(reader, writer):
         with contextlib.suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             while asked := await reader.readuntil(b"\r\n\r\n"):
-                await reader.readexactly(int(asked.lower().partition(b"content-length:")[2].split()[0]))
+                length = asked.lower().partition(b"content-length:")[2].split(maxsplit=1)
+                await reader.readexactly(int(length[0]) if length else 0)
                 writer.write(head + content)
         writer.close()
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, final
 
 from sqlalchemy import Connection, Engine, Table
 
+from potstill.server.database.backfill import Backfill
 from potstill.server.database.inserting import insert_rows
 
 T = TypeVar("T")
@@ -36,9 +37,10 @@ class _Item:
 class Database:
     """All access to rows; what `write` and `append` have returned survives a power cut."""
 
-    def __init__(self, reader: Engine, writer: Engine) -> None:
+    def __init__(self, reader: Engine, writer: Engine, backfill: Backfill | None = None) -> None:
         self._reader = reader
         self._writer = writer
+        self._backfill = backfill
         self._pool = ThreadPoolExecutor(NUM_READERS, "potstill-read")
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="potstill-write", daemon=True)
@@ -82,6 +84,8 @@ class Database:
         self._queue.put(None)
         self._thread.join()
         self._pool.shutdown()
+        if self._backfill:
+            self._backfill.close()
         self._reader.dispose()
         self._writer.dispose()
 
@@ -135,6 +139,8 @@ class Database:
                     _insert(connection, waiting)
                     results.append(item.work(connection))
             _insert(connection, waiting)
+        if self._backfill:
+            self._backfill.wake()
         return results
 
 

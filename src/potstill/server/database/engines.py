@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from potstill.errors import ConfigurationError, MissingExtraError
+from potstill.server.database.backfill import Backfill
 from potstill.server.database.database import NUM_READERS, Database
 from potstill.server.database.migrate import migrate
 
@@ -27,7 +28,7 @@ def open_database(data: Path, url: str = "") -> Database:
         ConfigurationError: an unsafe SQLite, a wrong address, or tables of a newer Potstill.
         MissingExtraError: no driver.
     """
-    reader, writer = _postgresql(url) if url else _sqlite(data / "potstill.db")
+    reader, writer, *backfill = _postgresql(url) if url else _sqlite(data / "potstill.db")
     try:
         with writer.begin() as connection:
             migrate(connection)
@@ -39,7 +40,7 @@ def open_database(data: Path, url: str = "") -> Database:
         raise ConfigurationError(
             f"the database can't be opened: {str(error)[:300]}. Check the address, the rights and the disk."
         ) from error
-    return Database(reader, writer)
+    return Database(reader, writer, *(Backfill(engine) for engine in backfill))
 
 
 def is_safe(version: Version) -> bool:
@@ -51,7 +52,7 @@ def is_safe(version: Version) -> bool:
     return fixed and version[:3] != (3, 52, 0)
 
 
-def _sqlite(path: Path) -> tuple[Engine, Engine]:
+def _sqlite(path: Path) -> tuple[Engine, Engine, Engine]:
     try:
         from pysqlite3 import dbapi2
     except ImportError as error:
@@ -65,12 +66,16 @@ def _sqlite(path: Path) -> tuple[Engine, Engine]:
     address = make_url("sqlite://").set(database=str(path))
     writer = create_engine(address, pool_size=1, max_overflow=0, **options)
     reader = create_engine(address, pool_size=NUM_READERS, max_overflow=NUM_READERS, **options)
+    # Short, because whoever writes waits as long as this one waits for whoever reads.
+    patience = {**options["connect_args"], "timeout": 0.1}
+    backfill = create_engine(address, pool_size=1, max_overflow=0, **{**options, "connect_args": patience})
+    event.listen(backfill, "connect", _prepare_backfill)
     event.listen(writer, "connect", _prepare_writer)
     event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     event.listen(reader, "connect", _prepare_reader)
     # What one question reads belongs together: a page must not show a job's state of before and its events of after.
     event.listen(reader, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-    return reader, writer
+    return reader, writer, backfill
 
 
 def _prepare_writer(connection: Any, _: object) -> None:
@@ -79,10 +84,15 @@ def _prepare_writer(connection: Any, _: object) -> None:
         "journal_mode = WAL",
         "synchronous = FULL",
         "busy_timeout = 30000",
-        "wal_autocheckpoint = 4000",
+        "wal_autocheckpoint = 0",
         "cache_size = -64000",
     ):
         connection.execute("PRAGMA " + line)
+
+
+def _prepare_backfill(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # no transaction, in which there would be nothing to move
+    connection.execute("PRAGMA synchronous = FULL")
 
 
 def _prepare_reader(connection: Any, _: object) -> None:
