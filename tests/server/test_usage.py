@@ -8,6 +8,7 @@ from potstill.server.database import open_database
 from potstill.server.prices import read_prices
 from potstill.server.settings import TeacherSettings
 from potstill.server.usage import Amount, Usage, read_usage, today
+from tests.server.evals.test_evals import CONFIG, completions, run
 from tests.server.running import running
 from tests.server.web.browsing import Browsing
 
@@ -40,6 +41,30 @@ def test_figures_are_added_up_and_survive_a_server(tmp_path, teacher):
         assert "Saved" not in page and "Cascade, locally" not in page and "<svg" in page
         assert _tile(browser.get("/keys?days=0").text, "Calls") == "4"
         assert _tile(browser.get("/keys?days=none").text, "Calls") == "4"
+
+
+def test_work_that_nobody_waits_for_is_in_the_figures(tmp_path, teacher):
+    teachers = (TeacherSettings(name="big", base_url=teacher.url),)
+    judge = {
+        "type": "label_model",
+        "name": "judge",
+        "model": "big",
+        "input": [{"role": "user", "content": "{{ item.text }}"}],
+        "labels": ["red", "blue"],
+        "passing_labels": ["red"],
+    }
+    with running(tmp_path / "data", teachers=teachers) as server, Browsing(server) as browser:
+        with server.client() as client:
+            made = client.evals.create(data_source_config=CONFIG, testing_criteria=[judge])
+            run(client, made, completions())
+            grader = {**judge, "type": "score_model", "range": [0, 1]}
+            client.fine_tuning.alpha.graders.run(grader=grader, item={"text": "red"}, model_sample="red")
+        browser.sign_in(server.api_key)
+        page = browser.get("/keys").text
+        # Ten rows, each answered and judged, and one sample tried with a key.
+        assert _row(page, "big")[2] == "21"
+        calls = re.search(r"<th[^>]*>Evals</th><td.*?>(\d+)<", page).group(1)
+        assert calls == "20"
 
 
 def _tile(page, name):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.concurrency import run_in_threadpool
 
-from potstill.server.answerers import Json
+from potstill.server.answerers import Json, complete_patiently, find_answerer
 from potstill.server.auth import Key
 from potstill.server.completions import MAX_REQUEST_BYTES, encode_request, rows_of
 from potstill.server.errors import invalid
@@ -138,6 +138,18 @@ def count_tokens(services: Services, key: Key, model: str, answerer: str, usage:
     services.metrics.used(answerer, "prompt_tokens", prompt)
     services.metrics.used(answerer, "completion_tokens", answer)
     services.usage.add(key, model, answerer, prompt, answer)
+
+
+async def complete_counted(services: Services, key: Key, body: Json) -> Json:
+    """One answer for work that nobody waits for, in the figures of a key.
+
+    Raises:
+        ApiError: it can't be answered, or not even after some seconds.
+    """
+    answerer = await find_answerer(services, key.project, body["model"])
+    found = await complete_patiently(answerer, body)
+    count_tokens(services, key, body["model"], answerer.name, found.get("usage"))
+    return found
 
 
 async def first_and_rest(chunks: AsyncIterator[Json]) -> tuple[Json, AsyncIterator[Json]]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, select, update
 
 from potstill.errors import PotstillError
-from potstill.server.answerers import complete_patiently, find_answerer
+from potstill.server.auth import Key
+from potstill.server.chat import complete_counted
 from potstill.server.database.tables import eval_items, eval_runs, evals
 from potstill.server.errors import ApiError
 from potstill.server.evals.sources import SourceRow, messages_for, read_rows, with_json
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from potstill.server.services import Services
 
 Json = dict[str, Any]
+EVALS = "evals"
+"""Stands in the figures of cost where a key stands: a run goes on when whoever began it, and their key, is gone."""
 NUM_AT_ONCE = 16
 OPEN = ("queued", "in_progress")
 SAMPLING = ("temperature", "top_p", "seed", "max_completion_tokens", "response_format", "tools", "reasoning_effort")
@@ -111,10 +114,13 @@ async def _all_rows(services: Services, row: Row[Any]) -> None:
 
 def _asker(services: Services, project: str) -> Any:
     async def ask(body: Json) -> Json:
-        answerer = await find_answerer(services, project, body["model"])
-        return {**await complete_patiently(answerer, body), "model": body["model"]}
+        return {**await _complete(services, project, body), "model": body["model"]}
 
     return ask
+
+
+async def _complete(services: Services, project: str, body: Json) -> Json:
+    return await complete_counted(services, Key(id=EVALS, project=project, name=EVALS), body)
 
 
 async def _judged(
@@ -156,8 +162,7 @@ async def _ask(
     if "response_format" not in options and row.item.get("response_format"):
         options["response_format"] = row.item["response_format"]
     model = source["model"]
-    answerer = await find_answerer(services, project, model)
-    found = await complete_patiently(answerer, {"model": model, "messages": messages, **options})
+    found = await _complete(services, project, {"model": model, "messages": messages, **options})
     message = found["choices"][0]["message"]
     text = str(message.get("content") or "")
     sample = {

@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 import msgspec
 
-from potstill.server.answerers import Json, complete_patiently, find_answerer
-from potstill.server.chat import complete_usage
+from potstill.server.answerers import Json
+from potstill.server.chat import complete_counted, complete_usage
 from potstill.server.endpoint import Call, Endpoint, Policy
 from potstill.server.errors import invalid
 from potstill.server.evals.sources import with_json
@@ -48,8 +48,7 @@ async def run(call: Call) -> Json:
     usage: dict[str, Counter[str]] = defaultdict(Counter)
 
     async def ask(body: Json) -> Json:
-        answerer = await find_answerer(call.services, call.project, body["model"])
-        found = {**await complete_patiently(answerer, body), "model": body["model"]}
+        found = {**await complete_counted(call.services, call.key, body), "model": body["model"]}
         said = complete_usage(found.get("usage"))
         usage[body["model"]].update({name: said[name] for name in COUNTED})
         return found

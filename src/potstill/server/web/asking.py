@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from potstill.errors import PotstillError
 from potstill.server.answerers import Answerer, find_answerer
+from potstill.server.chat import count_tokens
 from potstill.server.completions import request_of
 from potstill.server.database.tables import completions
 from potstill.server.settings import ANY_MODEL
@@ -45,7 +46,7 @@ async def ask_all(visit: Visit, *, student: str, base: str, prompt: str) -> Sequ
     asked = [_ask(visit, role, {**body, "model": model}) for role, model in wanted]
     own_base = await services.students.base_of(project, student) if student else None
     if own_base is not None:
-        asked.append(_time("base", base or "base", own_base, {**body, "model": "base"}))
+        asked.append(_time(visit, "base", base or "base", own_base, {**body, "model": "base"}))
     if student:
         asked.append(_ask(visit, "student", {"model": student, "messages": [{"role": "user", "content": prompt}]}))
     return await asyncio.gather(*asked)
@@ -63,15 +64,16 @@ async def _ask(visit: Visit, role: str, body: Json) -> Answer:
         answerer = await find_answerer(visit.call.services, visit.call.project, body["model"])
     except PotstillError as error:
         return Answer(role=role, model=body["model"], problem=str(error))
-    return await _time(role, body["model"], answerer, body)
+    return await _time(visit, role, body["model"], answerer, body)
 
 
-async def _time(role: str, model: str, answerer: Answerer, body: Json) -> Answer:
+async def _time(visit: Visit, role: str, model: str, answerer: Answerer, body: Json) -> Answer:
     try:
         started = time.perf_counter()
         found = await answerer.complete(body)
     except PotstillError as error:
         return Answer(role=role, model=model, problem=str(error))
     took = 1000 * (time.perf_counter() - started)
+    count_tokens(visit.call.services, visit.call.key, model, answerer.name, found.get("usage"))
     text = str(found["choices"][0]["message"].get("content") or "")[:MAX_ANSWER]
     return Answer(role=role, model=model, text=text, milliseconds=took)

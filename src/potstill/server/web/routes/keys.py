@@ -8,6 +8,7 @@ from starlette.responses import Response
 from potstill.server.auth import add_key, new_secret
 from potstill.server.database.tables import keys
 from potstill.server.errors import ApiError, forbidden, not_found
+from potstill.server.evals.runner import EVALS
 from potstill.server.ids import now
 from potstill.server.usage import DAY_S, read_usage, today
 from potstill.server.web.spending import spend
@@ -67,9 +68,10 @@ async def _page(visit: Visit, *, secret: str = "", refused: str = "") -> str:
     def read(connection: Connection) -> Keys:
         figures = read_usage(connection, key.project, today() - days + 1 if days else 0)
         named = connection.execute(select(keys.c.id, keys.c.name).where(keys.c.project == key.project))
+        names = {row.id: row.name for row in named} | {EVALS: visit.viewer.words("place_evals")}
         return Keys(
             keys=_rows(connection, key.project, key.id, is_admin=key.is_admin),
-            spend=spend(figures, dict(services.settings.prices), {row.id: row.name for row in named}, days=days),
+            spend=spend(figures, dict(services.settings.prices), names, days=days),
             secret=secret,
             refused=refused,
         )
