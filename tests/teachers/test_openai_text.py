@@ -82,6 +82,7 @@ def test_alternatives_are_those_of_the_base_and_the_rest_is_the_tail(chat, tmp_p
         ((200, {}, {"choices": []}), "no chat completion"),
         (answered("card", []), "log-probabilities are missing"),
         (answered("card", [{"token": "qqqq", "logprob": -1.0}]), "of another tokenizer"),
+        (answered("card", "logprobs"), "broken logprobs"),
         (answered("card", [{"token": "c", "logprob": 3.0}]), "broken logprobs"),
     ],
 )

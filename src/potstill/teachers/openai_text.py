@@ -1,12 +1,8 @@
-"""A teacher of students that write that is not at hand: behind an OpenAI-compatible API, or answers of an earlier day.
-
-A tokens of an answer, K kept alternatives.
-"""
+"""A teacher of students that write, not at hand: behind an OpenAI-compatible API, or answers of an earlier day."""
 
 from __future__ import annotations
 
 import concurrent.futures
-import math
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +19,7 @@ from potstill.signals.tokens import TokenFormat, TokenRecord
 from potstill.teachers.base import check_least
 from potstill.teachers.openai_client import BadReplyError, Client
 from potstill.teachers.openai_request import RefusedError
+from potstill.teachers.openai_tokens import id_record, pieces_of, rank_record
 
 if TYPE_CHECKING:
     from potstill.data.prompts import Chat
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
 MILLION = 1_000_000
 MOST_LOGPROBS = 20
 CHARACTERS_A_TOKEN = 3
-# A place that the server left empty holds a token of this log-probability: nothing to speak of.
-EMPTY = -15.9
 
 
 @final
@@ -46,8 +41,9 @@ class OpenAIText:
         api_key_env: name of the environment variable that holds the key; the key itself is written nowhere.
         instructions: a system turn put before chats that have none; empty puts none.
         max_new_tokens: longest answer.
-        top_logprobs: alternatives asked for with each token, at most 20; only for a server whose model has the
-            tokenizer of the student's base, such as a larger one of its family. 0 takes the text alone, from any.
+        top_logprobs: alternatives asked for with each token, at most 20, from a server that gives them. Its model has
+            the tokenizer of the student's base, such as a larger one of its family; of another tokenizer
+            `training.loss=universal_logit` learns by rank. 0 takes the text alone, from any.
         concurrency: calls at once.
         timeout_s: for connecting, and for every read.
         max_attempts: tries of one call, with growing random waits between them.
@@ -182,11 +178,13 @@ class OpenAITextTeacher:
         spec: who and how.
         chat: tokens of the student's base.
         messages: rendered text -> the chat as messages.
+        by_rank: keep how likely alternatives were and not which; its tokens may be any.
     """
 
     spec: OpenAIText
     chat: ChatTokens
     messages: Mapping[str, Sequence[Mapping[str, str]]]
+    by_rank: bool = False
     _meter: Meter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -200,7 +198,8 @@ class OpenAITextTeacher:
 
     def identity(self) -> dict[str, Any]:
         """Server, model, and the whole request but the chat."""
-        return {"kind": "openai", "base_url": self.spec.base_url, "request": digest(self._body([]))}
+        asked = {"kind": "openai", "base_url": self.spec.base_url, "request": digest(self._body([]))}
+        return {**asked, "alternatives": "ranks"} if self.by_rank else asked
 
     def _body(self, messages: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         spec = self.spec
@@ -224,7 +223,7 @@ class OpenAITextTeacher:
             timeout_s=spec.timeout_s,
             max_attempts=spec.max_attempts,
         )
-        pieces = _pieces(self.chat) if spec.top_logprobs else {}
+        pieces = pieces_of(self.chat) if spec.top_logprobs and not self.by_rank else {}
         with client.open() as pool, concurrent.futures.ThreadPoolExecutor(spec.concurrency) as threads:
             for start in range(0, len(samples), spec.concurrency):
                 block = range(start, min(start + spec.concurrency, len(samples)))
@@ -253,9 +252,12 @@ class OpenAITextTeacher:
         try:
             body = self._body(self.messages[sample.text])
             reply = client.post(pool, "/chat/completions", body, stop, spend_again)
-            text, listed, tokens = _read(reply, expected)
-            if self.spec.top_logprobs:
-                records[position] = _top_record(sample, self.chat, listed, pieces, self.spec.top_logprobs)
+            text, logprobs, tokens = _read(reply, expected)
+            width = self.spec.top_logprobs
+            if width and self.by_rank:
+                records[position] = rank_record(sample, self.chat, text, logprobs, width)
+            elif width:
+                records[position] = id_record(sample, self.chat, logprobs, pieces, width)
             else:
                 records[position] = text_record(sample, self.chat, text)
         except (BadReplyError, RefusedError) as error:
@@ -265,8 +267,8 @@ class OpenAITextTeacher:
         return TokenPart(records=records, refused=refused, cost=cost, num_calls=calls, num_tokens=sum(tokens))
 
 
-def _read(reply: Any, expected: tuple[int, int]) -> tuple[str, list[Mapping[str, Any]], tuple[int, int]]:
-    """Text, tokens with their alternatives, and tokens in and out.
+def _read(reply: Any, expected: tuple[int, int]) -> tuple[str, Any, tuple[int, int]]:
+    """Text, log-probabilities as they came, and tokens in and out.
 
     Raises:
         RefusedError: it can't be used.
@@ -279,78 +281,10 @@ def _read(reply: Any, expected: tuple[int, int]) -> tuple[str, list[Mapping[str,
         if choice.get("finish_reason") not in ("stop", None):
             raise RefusedError(f"finish_reason {choice['finish_reason']}")
         text = message["content"].strip()
-        listed = list((choice.get("logprobs") or {}).get("content") or [])
+        logprobs = choice.get("logprobs")
         counts = [usage.get("prompt_tokens", expected[0]), usage.get("completion_tokens", expected[1])]
     except (KeyError, TypeError, ValueError, AttributeError):
         raise RefusedError("no chat completion") from None
     if not text:
         raise RefusedError("an empty answer")
-    return text, listed, (int(counts[0]), int(counts[1]))
-
-
-def _pieces(chat: ChatTokens) -> dict[bytes, int]:
-    """Bytes of each ordinary token -> its id."""
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [b for b in range(256) if b not in printable]
-    byte_of = {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(others)}
-    assert set(byte_of) == set(ByteLevel.alphabet()), "the alphabet of byte-level tokenizers"
-    added = set(chat.tokenizer.added_tokens_decoder)
-    vocabulary = chat.tokenizer.get_vocab()
-    ordinary = {piece: i for piece, i in vocabulary.items() if i not in added and all(c in byte_of for c in piece)}
-    return {bytes(byte_of[c] for c in piece): i for piece, i in ordinary.items()}
-
-
-def _bytes_of(entry: Mapping[str, Any]) -> bytes:
-    given = entry.get("bytes")
-    return bytes(given) if given else str(entry.get("token", "")).encode()
-
-
-def _top_record(
-    sample: TokenSample, chat: ChatTokens, listed: Sequence[Mapping[str, Any]], pieces: Mapping[bytes, int], width: int
-) -> TokenRecord:
-    """The alternatives in the vocabulary of the student's base; those that it lacks go to the rest.
-
-    That the answer ended is known, and how likely that was is not: the end is taken as certain.
-
-    Raises:
-        RefusedError: no log-probabilities, or tokens that this vocabulary doesn't have.
-    """
-    kept = [entry for entry in listed if _bytes_of(entry) not in (b"", chat.tokenizer.eos_token.encode())]
-    answer = [pieces.get(_bytes_of(entry)) for entry in kept]
-    if not kept or None in answer:
-        raise RefusedError("log-probabilities are missing, or of another tokenizer (set teacher.top_logprobs=0)")
-    rows = [_filled(_alternatives(entry, pieces), width, len(chat.tokenizer)) for entry in kept]
-    rows.append(_filled({chat.end: 0.0}, width, len(chat.tokenizer)))
-    ids_AK = np.array([[i for i, _ in row] for row in rows], np.int64)
-    logs_AK = np.array([[value for _, value in row] for row in rows], np.float32)
-    rest_A = np.clip(1 - np.exp(logs_AK.astype(np.float64)).sum(1), 1e-12, 1.0)
-    ends = chat.byte_ends(sample.ids)
-    ids = [*(int(i) for i in answer if i is not None), chat.end]
-    return TokenRecord(
-        ids=np.array([*sample.ids, *ids], np.int32),
-        ends=np.concatenate([ends, chat.byte_ends(ids, int(ends[-1]))]),
-        first=len(sample.ids),
-        indices=ids_AK.astype(np.int32),
-        logprobs=logs_AK,
-        tail=np.log(rest_A).astype(np.float32),
-    )
-
-
-def _alternatives(entry: Mapping[str, Any], pieces: Mapping[bytes, int]) -> dict[int, float]:
-    found: dict[int, float] = {}
-    for other in (entry, *(entry.get("top_logprobs") or [])):
-        value, number = other.get("logprob"), pieces.get(_bytes_of(other))
-        if not isinstance(value, int | float) or math.isnan(value) or value > 1e-6:
-            raise RefusedError("broken logprobs")
-        if number is not None:
-            found[number] = max(min(float(value), 0.0), EMPTY)
-    return found
-
-
-def _filled(found: Mapping[int, float], width: int, vocabulary_size: int) -> list[tuple[int, float]]:
-    """The likeliest, and where there are fewer than `width`, tokens that were not named."""
-    best = sorted(found.items(), key=lambda pair: -pair[1])[:width]
-    spare = (i for i in range(vocabulary_size) if i not in found)
-    return best + [(next(spare), EMPTY) for _ in range(width - len(best))]
+    return text, logprobs, (int(counts[0]), int(counts[1]))

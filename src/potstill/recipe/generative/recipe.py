@@ -23,7 +23,7 @@ class CausalCut:
     Attributes:
         base: model that it is cut from, a folder or a .gguf file; empty takes the teacher where it is at hand, and the
             packaged one where it is not. A base with other tokens than the teacher's learns by `universal_logit`, or
-            from `text`.
+            from `text`, also where the teacher is behind an API.
         layers: how many stay; no more than there are.
         spread: `first` keeps the lowest, `even` spreads them.
         trim_vocabulary: keep the pieces of the texts at hand alone.
@@ -152,6 +152,13 @@ class GenerativeRecipe:
             raise ConfigurationError(
                 f"training.stored is {self.training.stored}, and a teacher behind an API or on record gives top_k at "
                 "most. Leave it out."
+            )
+        gives_text = isinstance(self.teacher, OpenAIText) and not self.teacher.top_logprobs
+        if gives_text and self.training.loss == "universal_logit" and self.training.signal != "text":
+            raise ConfigurationError(
+                "training.loss=universal_logit compares how sure the teacher was, and teacher.top_logprobs is 0, which "
+                "asks for texts alone. Set teacher.top_logprobs (20 is the most that servers give), or leave the loss "
+                "out."
             )
         if self.training.on_policy and not isinstance(self.teacher, CausalLm):
             raise ConfigurationError(

@@ -220,6 +220,7 @@ def _teach_all(
     # Without unlabelled prompts it answers those that have an answer: how sure it is says something still.
     pool: Sequence[Chat] = data.unlabelled or data.train
     asked = ask(tuned, pool, store, progress)
+    asked.require_answers()
     written = [text for text in asked.spelled if text is not None]
     cut = make_cut(recipe.student, tuned.base, tuned.base_chat, [*data.train, *data.dev, *pool], written)
     ground = WritingGround(
