@@ -119,6 +119,32 @@ def test_recorded_answers_are_looked_up(chat, tmp_path):
         list(RecordedTextTeacher(RecordedText(column="other"), chat, chats).answer_tokens(samples(chat)))
 
 
+def test_recorded_log_probabilities_are_kept_by_id_or_by_rank(chat, tmp_path):
+    def sure(text):
+        piece = chat.tokenizer.convert_ids_to_tokens(chat.ids(text)[0])
+        listed = [{"token": piece, "logprob": math.log(0.7)}, {"token": "zz", "logprob": math.log(0.2)}]
+        return {"content": [{**listed[0], "top_logprobs": listed}]}
+
+    columns = ({"said": "a", "sure": sure("a")}, {"said": "b"}, {"said": "c", "sure": sure("b")})
+    chats = [Chat(c.messages, columns=listed) for c, listed in zip(CHATS, columns, strict=True)]
+    spec = RecordedText(column="said", logprobs="sure")
+    kept = {}
+    for by_rank in (False, True):
+        teacher = RecordedTextTeacher(spec, chat, chats, by_rank=by_rank)
+        found = capture_tokens(teacher, samples(chat), Store(tmp_path), Silent())
+        assert [record is not None for record in found] == [True, False, False]
+        assert sorted(reason[:34] for reason in found.num_refused) == [
+            "log-probabilities are missing: the",
+            "the log-probabilities are of anoth",
+        ]
+        kept[by_rank] = found[0]
+    assert kept[False].indices[0, 0] == chat.ids("a")[0] and kept[False].text == ""
+    assert kept[True].indices[0].tolist() == list(range(20)) and kept[True].text == "a"
+    np.testing.assert_allclose(np.exp(kept[True].logprobs[0, :2]), [0.7, 0.2], atol=0.03)
+    texts = capture_tokens(teacher.in_text(), samples(chat), Store(tmp_path), Silent())
+    assert [record.text for record in texts] == ["a", "b", "c"]
+
+
 @pytest.mark.slow
 def test_llama_cpp_as_the_server(tmp_path):
     pytest.importorskip("xllamacpp")

@@ -104,11 +104,12 @@ IN_LETTERS = [{"token": letter, "logprob": -1.0} for letter in "card"]
         ([{**SURE, "bytes": "card"}], "broken"),
         ([UNKNOWN], "universal_logit"),
         (IN_LETTERS, "universal_logit"),
+        ([{"token": letter, "logprob": -1.0} for letter in "qw"], "another text"),
     ],
 )
 def test_what_has_no_ids_is_refused(chat, sample, logprobs, reason):
     with pytest.raises(RefusedError, match=reason):
-        id_record(sample, chat, logprobs, pieces_of(chat), 2)
+        id_record(sample, chat, "card", logprobs, pieces_of(chat), 2)
 
 
 def test_ranks_are_kept_apart_from_ids_and_come_back_from_the_store(chat, sample, tmp_path):

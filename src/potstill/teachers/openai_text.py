@@ -6,20 +6,18 @@ import concurrent.futures
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, final
-
-import numpy as np
 
 from potstill.errors import ConfigurationError, DataError
 from potstill.files import digest
 from potstill.signals.budget import Budget, Meter
 from potstill.signals.token_capture import TokenPart, TokenSample
-from potstill.signals.tokens import TokenFormat, TokenRecord
+from potstill.signals.tokens import TokenFormat
 from potstill.teachers.base import check_least
 from potstill.teachers.openai_client import BadReplyError, Client
 from potstill.teachers.openai_request import RefusedError
-from potstill.teachers.openai_tokens import id_record, pieces_of, rank_record
+from potstill.teachers.openai_tokens import id_record, pieces_of, rank_record, text_record
 
 if TYPE_CHECKING:
     from potstill.data.prompts import Chat
@@ -96,11 +94,14 @@ class RecordedText:
 
     Attributes:
         column: that holds them, in unlabelled and test rows.
+        logprobs: column of their log-probabilities, as an API gives them (`choices[0].logprobs`, with `top_logprobs`);
+            what they teach is chosen by `training.loss` as for an API. Empty learns from texts.
         max_new_tokens: longest answer of the student.
     """
 
     kind: Literal["recorded"] = "recorded"
     column: str
+    logprobs: str = ""
     max_new_tokens: int = 256
 
     def config(self) -> dict[str, Any]:
@@ -120,54 +121,70 @@ def text_form(chat: ChatTokens, width: int) -> TokenFormat:
     )
 
 
-def text_record(sample: TokenSample, chat: ChatTokens, text: str) -> TokenRecord:
-    """An answer of which only the text is known."""
-    return TokenRecord(
-        ids=np.array(sample.ids, np.int32), ends=chat.byte_ends(sample.ids), first=len(sample.ids), text=text
-    )
-
-
 @dataclass(frozen=True)
 class RecordedTextTeacher:
     """Answers by looking them up.
 
     Attributes:
-        spec: names the column.
+        spec: names the columns.
         chat: tokens of the student's base.
-        chats: all rows with such a column.
+        chats: all rows with such columns.
+        by_rank: keep how likely alternatives were and not which; its tokens may be any.
     """
 
     spec: RecordedText
     chat: ChatTokens
     chats: Sequence[Chat]
+    by_rank: bool = False
 
     @property
     def form(self) -> TokenFormat:
-        """Text."""
-        return text_form(self.chat, 0)
+        """Text, or as many alternatives as servers give."""
+        return text_form(self.chat, MOST_LOGPROBS if self.spec.logprobs else 0)
 
     def identity(self) -> dict[str, Any]:
-        """The column and all that stands in it."""
-        return {"kind": "recorded", "answers": digest([[c.to_json(), self._cell(c)] for c in self.chats])}
+        """The columns and all that stands in them."""
+        cells = [(chat.to_json(), *self._cells(chat)) for chat in self.chats]
+        if not self.spec.logprobs:
+            return {"kind": "recorded", "answers": digest([[asked, text] for asked, text, _ in cells])}
+        # As Python writes them: JSON has no -inf, which some servers give.
+        return {"kind": "recorded", "answers": digest(repr(cells).encode()), "by_rank": self.by_rank}
 
-    def _cell(self, chat: Chat) -> str:
-        value = (chat.columns or {}).get(self.spec.column)
-        return "" if value is None else str(value).strip()
+    def in_text(self) -> RecordedTextTeacher:
+        """The same, whose texts alone are asked for."""
+        return replace(self, spec=replace(self.spec, logprobs=""), by_rank=False)
+
+    def _cells(self, chat: Chat) -> tuple[str, Any]:
+        """The answer and its log-probabilities."""
+        columns = chat.columns or {}
+        value = columns.get(self.spec.column)
+        return "" if value is None else str(value).strip(), columns.get(self.spec.logprobs)
 
     def answer_tokens(self, samples: Sequence[TokenSample]) -> Iterator[TokenPart]:
-        """All at once; rows without an answer are refused and counted.
+        """All at once; rows without an answer, or without log-probabilities that are wanted, are refused and counted.
 
         Raises:
-            DataError: no row has any.
+            DataError: no row has an answer.
         """
-        said = {self.chat.text_of(chat.to_json()): self._cell(chat) for chat in self.chats}
-        if not any(said.values()):
+        said = {self.chat.text_of(chat.to_json()): self._cells(chat) for chat in self.chats}
+        if not any(text for text, _ in said.values()):
             raise DataError(f"no row holds an answer in the column {self.spec.column!r} (teacher.column)")
-        texts = {i: said.get(sample.text, "") for i, sample in enumerate(samples)}
-        yield TokenPart(
-            records={i: text_record(samples[i], self.chat, text) for i, text in texts.items() if text},
-            refused={i: "no recorded answer" for i, text in texts.items() if not text},
-        )
+        pieces = pieces_of(self.chat) if self.spec.logprobs and not self.by_rank else {}
+        records, refused = {}, {}
+        for i, sample in enumerate(samples):
+            text, logprobs = said.get(sample.text, ("", None))
+            try:
+                if not text:
+                    raise RefusedError("no recorded answer")
+                if not self.spec.logprobs:
+                    records[i] = text_record(sample, self.chat, text)
+                elif self.by_rank:
+                    records[i] = rank_record(sample, self.chat, text, logprobs, self.form.width)
+                else:
+                    records[i] = id_record(sample, self.chat, text, logprobs, pieces, self.form.width)
+            except RefusedError as error:
+                refused[i] = str(error)
+        yield TokenPart(records=records, refused=refused)
 
 
 @dataclass(frozen=True)
@@ -200,6 +217,12 @@ class OpenAITextTeacher:
         """Server, model, and the whole request but the chat."""
         asked = {"kind": "openai", "base_url": self.spec.base_url, "request": digest(self._body([]))}
         return {**asked, "alternatives": "ranks"} if self.by_rank else asked
+
+    def in_text(self) -> OpenAITextTeacher:
+        """The same, asked for texts alone; both spend of one budget."""
+        found = replace(self, spec=replace(self.spec, top_logprobs=0), by_rank=False)
+        object.__setattr__(found, "_meter", self._meter)
+        return found
 
     def _body(self, messages: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         spec = self.spec
@@ -257,7 +280,7 @@ class OpenAITextTeacher:
             if width and self.by_rank:
                 records[position] = rank_record(sample, self.chat, text, logprobs, width)
             elif width:
-                records[position] = id_record(sample, self.chat, logprobs, pieces, width)
+                records[position] = id_record(sample, self.chat, text, logprobs, pieces, width)
             else:
                 records[position] = text_record(sample, self.chat, text)
         except (BadReplyError, RefusedError) as error:

@@ -25,6 +25,7 @@ EMPTY = -15.9
 # Probabilities of one place may sum to somewhat more than 1: servers round them.
 ROUNDING = 0.01
 BROKEN = "broken logprobs"
+OTHER_TEXT = "the log-probabilities are of another text than the answer, so nothing tells what they mean"
 MISSING = (
     "log-probabilities are missing: the server or the model gives none (set teacher.top_logprobs=0 to learn from texts)"
 )
@@ -44,8 +45,15 @@ def pieces_of(chat: ChatTokens) -> dict[bytes, int]:
     return {bytes(byte_of[c] for c in piece): i for piece, i in ordinary.items()}
 
 
+def text_record(sample: TokenSample, chat: ChatTokens, text: str) -> TokenRecord:
+    """An answer of which only the text is known."""
+    return TokenRecord(
+        ids=np.array(sample.ids, np.int32), ends=chat.byte_ends(sample.ids), first=len(sample.ids), text=text
+    )
+
+
 def id_record(
-    sample: TokenSample, chat: ChatTokens, logprobs: Any, pieces: Mapping[bytes, int], width: int
+    sample: TokenSample, chat: ChatTokens, text: str, logprobs: Any, pieces: Mapping[bytes, int], width: int
 ) -> TokenRecord:
     """The alternatives in the vocabulary of the student's base; those that it lacks go to the rest.
 
@@ -54,21 +62,25 @@ def id_record(
     Args:
         sample: the prompt.
         chat: tokens of the student's base.
+        text: the answer, without space around it.
         logprobs: of the answer's tokens, as the API gives them (`choices[0].logprobs`).
         pieces: of `pieces_of`.
         width: alternatives kept with each token.
 
     Raises:
-        RefusedError: no log-probabilities, or tokens that this vocabulary doesn't have.
+        RefusedError: no log-probabilities, those of another text, or tokens that this vocabulary doesn't have.
     """
     kept = [entry for entry in _entries(logprobs) if _bytes_of(entry) not in (b"", chat.tokenizer.eos_token.encode())]
-    answer = chat.ids(b"".join(map(_bytes_of, kept)).decode("utf-8", "replace"))
+    spelled = b"".join(map(_bytes_of, kept)).decode("utf-8", "replace")
+    answer = chat.ids(spelled)
     # Pieces of another tokenizer may all be known here; it shows in how they cut the answer.
     if not kept or answer != [pieces.get(_bytes_of(entry)) for entry in kept]:
         raise RefusedError(
             "log-probabilities of another tokenizer than the student's (set training.loss=universal_logit to compare "
             "by rank, or teacher.top_logprobs=0 to learn from texts)"
         )
+    if spelled.strip() != text:
+        raise RefusedError(OTHER_TEXT)
     rows = [_filled(_by_id(entry, pieces), width, len(chat.tokenizer)) for entry in kept]
     rows.append(_filled({chat.end: 0.0}, width, len(chat.tokenizer)))
     ids = [*answer, chat.end]
@@ -98,8 +110,8 @@ def rank_record(sample: TokenSample, chat: ChatTokens, text: str, logprobs: Any,
     Raises:
         RefusedError: no log-probabilities or no alternatives, or tokens that spell another text than the answer.
     """
-    kept, ends_A = _spelling(text.encode(), _entries(logprobs))
-    rows = [_by_rank(entry, width) for entry in kept] + [_padded([0.0], width)]
+    rows, ends_A = _ranked(text, logprobs, width)
+    rows.append(_padded([0.0], width))
     prompt_ends = chat.byte_ends(sample.ids)
     ends_A = ends_A + int(prompt_ends[-1])
     return _record(
@@ -110,6 +122,20 @@ def rank_record(sample: TokenSample, chat: ChatTokens, text: str, logprobs: Any,
         np.array(rows, np.float32),
         text=text,
     )
+
+
+def can_be_ranked(text: str, logprobs: Any) -> bool:
+    """Whether `rank_record` can be made of an answer."""
+    try:
+        return bool(_ranked(text, logprobs, 1))
+    except RefusedError:
+        return False
+
+
+def _ranked(text: str, logprobs: Any, width: int) -> tuple[list[list[float]], IntArray]:
+    """Log-probabilities of each of the answer's tokens by rank, and where it ends in the answer's bytes."""
+    kept, ends_A = _spelling(text.encode(), _entries(logprobs))
+    return [_by_rank(entry, width) for entry in kept], ends_A
 
 
 def _record(
@@ -156,7 +182,7 @@ def _spelling(text: bytes, listed: Tokens) -> tuple[Tokens, IntArray]:
     further = [piece for piece in pieces[num_kept:] if piece.strip()]
     around = spelled[: max(begin, 0)] + spelled[begin + len(text) : sum(map(len, pieces[:num_kept]))]
     if begin < 0 or around.decode("utf-8", "replace").strip() or len(further) > 1:
-        raise RefusedError("the log-probabilities are of another text than the answer, so nothing tells what they mean")
+        raise RefusedError(OTHER_TEXT)
     return listed[:num_kept], np.clip(ends[:num_kept] - begin, 0, len(text))
 
 

@@ -106,12 +106,40 @@ def test_a_student_learns_by_rank_from_an_api_with_other_tokens(rows, tmp_path):
     assert "100.0 %" in (tmp_path / "run" / "report" / "report.md").read_text("utf-8")
 
 
+def test_a_test_answer_without_logprobs_is_judged_by_its_text(rows, tmp_path):
+    def behave(text, number):
+        return in_letters(text, number, with_logprobs=int(text.split()[-1]) >= 200)
+
+    with Server(behave) as server:
+        made = recipe(rows, server.url, loss="universal_logit")
+        found = run_generative(made, tmp_path / "run", store=tmp_path / "store").result
+    assert found["teacher"]["exact_match"] == 1 and found["compared"]["num_compared"] == 9
+
+
+def test_recorded_log_probabilities_teach_by_rank_where_there_are_any(rows, tmp_path):
+    for name in ("test", "unlabelled"):
+        listed = [json.loads(line) for line in (rows / f"{name}.jsonl").read_text().splitlines()]
+        for i, row in enumerate(listed):
+            choice = in_letters(row["prompt"], 0)[2]["choices"][0]
+            row |= {"said": choice["message"]["content"], "sure": choice["logprobs"] if i % 3 else None}
+        (rows / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in listed))
+    values = recipe(rows, "http://127.0.0.1/v1", loss="universal_logit").to_json()
+    del values["kind"]
+    spec = {"kind": "recorded", "column": "said", "max_new_tokens": 30}
+    made = build_generative({**values, "teacher": {**spec, "logprobs": "sure"}})
+    found = run_generative(made, tmp_path / "run", store=tmp_path / "store").result
+    assert found["signal"] == "top_k" and found["teacher"]["exact_match"] == 1
+    assert found["compared"] == {"num_rows": 6, "num_compared": 6, "token_share": 1.0}
+    with pytest.raises(ConfigurationError, match=r"teacher\.logprobs"):
+        build_generative({**values, "teacher": spec})
+
+
 def test_an_api_with_other_tokens_or_without_logprobs_is_said_before_training(rows, tmp_path):
     with Server(in_letters) as server, pytest.raises(DataError, match=r"another tokenizer.*universal_logit.*\(9\)"):
         run_generative(recipe(rows, server.url), tmp_path / "by-id", store=tmp_path / "store")
     silent = Server(lambda text, number: in_letters(text, number, with_logprobs=False))
     with silent as server, pytest.raises(DataError, match=r"log-probabilities are missing.*top_logprobs=0.*\(9\)"):
         run_generative(recipe(rows, server.url, loss="universal_logit"), tmp_path / "run", store=tmp_path / "store")
-    with pytest.raises(ConfigurationError, match=r"teacher\.top_logprobs is 0"):
+    with pytest.raises(ConfigurationError, match=r"without teacher\.top_logprobs"):
         recipe(rows, "http://127.0.0.1/v1", 0, loss="universal_logit")
     assert recipe(rows, "http://127.0.0.1/v1", 0, loss="universal_logit", signal="text").teacher.top_logprobs == 0

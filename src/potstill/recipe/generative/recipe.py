@@ -153,18 +153,27 @@ class GenerativeRecipe:
                 f"training.stored is {self.training.stored}, and a teacher behind an API or on record gives top_k at "
                 "most. Leave it out."
             )
-        gives_text = isinstance(self.teacher, OpenAIText) and not self.teacher.top_logprobs
-        if gives_text and self.training.loss == "universal_logit" and self.training.signal != "text":
+        if self.training.loss == "universal_logit" and self.training.signal != "text" and self.gives_text:
+            name = "top_logprobs" if isinstance(self.teacher, OpenAIText) else "logprobs"
             raise ConfigurationError(
-                "training.loss=universal_logit compares how sure the teacher was, and teacher.top_logprobs is 0, which "
-                "asks for texts alone. Set teacher.top_logprobs (20 is the most that servers give), or leave the loss "
-                "out."
+                f"training.loss=universal_logit compares how sure the teacher was, and without teacher.{name} it gives "
+                "texts alone. Set that, or leave the loss out."
             )
         if self.training.on_policy and not isinstance(self.teacher, CausalLm):
             raise ConfigurationError(
                 "training.on_policy asks the teacher about every text that the student writes, which a teacher behind "
                 "an API or on record can't answer. Give a language model as the teacher, or set training.on_policy=0."
             )
+
+    @property
+    def gives_text(self) -> bool:
+        """Whether nothing but the teacher's texts is asked for."""
+        match self.teacher:
+            case OpenAIText():
+                return not self.teacher.top_logprobs
+            case RecordedText():
+                return not self.teacher.logprobs
+        return False
 
     def to_json(self) -> dict[str, Any]:
         """Everything, defaults included, as JSON values."""

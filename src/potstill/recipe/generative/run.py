@@ -278,7 +278,9 @@ def _judge(
     view = None if tuned.model is None else view_of(writers[0], data.test)
     contenders = measured(writers, data.test, view, recipe.teacher.max_new_tokens)
     if view is None:
-        texts = [text or "" for text in ask(tuned, data.test, store, progress).texts]
+        assert tuned.voice is not None, "a teacher that is not at hand has one"
+        said = ask(replace(tuned, teacher=tuned.voice), data.test, store, progress)
+        texts = [text or "" for text in said.texts]
         contenders.insert(0, WrittenContender(name="teacher", title=_teacher_title(recipe, tuned), texts=texts))
     if recipe.baseline:
         pool = data.unlabelled or data.train

@@ -43,6 +43,7 @@ class Tuned:
         base_chat: its tokens.
         curve: of its tuning, empty without.
         by_rank: its alternatives are known by how likely they were alone, so they mean the same to any tokens.
+        voice: the same where its texts alone are asked for, to be judged; None where it is at hand.
     """
 
     teacher: TokenTeacher
@@ -52,6 +53,7 @@ class Tuned:
     base_chat: ChatTokens
     curve: Sequence[tuple[int, float, float]] = ()
     by_rank: bool = False
+    voice: TokenTeacher | None = None
 
     @property
     def shares_ids(self) -> bool:
@@ -173,14 +175,18 @@ def _distant(
     """A teacher that is not at hand; the student is cut from a model that is."""
     model, chat = _load_base(recipe, dtype, device)
     chats = [*data.unlabelled, *data.train, *data.test]
-    if isinstance(spec, RecordedText):
-        recorded = RecordedTextTeacher(spec, chat, chats)
-        return Tuned(teacher=recorded, chat=chat, model=None, base=model, base_chat=chat)
-    by_rank = spec.top_logprobs > 0 and recipe.training.loss == "universal_logit"
-    if by_rank and recipe.training.signal != "text":
+    by_rank = recipe.training.loss == "universal_logit" and recipe.training.signal != "text"
+    if by_rank:
         _check_bytes("student.base", chat)
-    asked = OpenAITextTeacher(spec, chat, {chat.text_of(c.to_json()): c.to_json() for c in chats}, by_rank=by_rank)
-    return Tuned(teacher=asked, chat=chat, model=None, base=model, base_chat=chat, by_rank=by_rank)
+    teacher: RecordedTextTeacher | OpenAITextTeacher
+    if isinstance(spec, RecordedText):
+        teacher = RecordedTextTeacher(spec, chat, chats, by_rank=by_rank)
+    else:
+        messages = {chat.text_of(c.to_json()): c.to_json() for c in chats}
+        teacher = OpenAITextTeacher(spec, chat, messages, by_rank=by_rank)
+    return Tuned(
+        teacher=teacher, chat=chat, model=None, base=model, base_chat=chat, by_rank=by_rank, voice=teacher.in_text()
+    )
 
 
 def _tune(

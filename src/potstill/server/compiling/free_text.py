@@ -8,6 +8,7 @@ from typing import Any
 
 from potstill.errors import DataError
 from potstill.server.training_files import Example
+from potstill.teachers.openai_tokens import can_be_ranked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,11 +19,13 @@ class WrittenRow:
         line: of the file.
         messages: turns before the answer, each a text with its role.
         answer: a text.
+        logprobs: of the answer's tokens, as a choice has them; None where nothing can be learned from them.
     """
 
     line: int
     messages: tuple[dict[str, str], ...]
     answer: str
+    logprobs: Any = None
 
 
 def read_written(examples: Sequence[Example]) -> tuple[list[WrittenRow], tuple[int, ...]]:
@@ -42,7 +45,9 @@ def read_written(examples: Sequence[Example]) -> tuple[list[WrittenRow], tuple[i
         key = (tuple((turn["role"], turn["content"]) for turn in kept), answer)
         if key not in seen:
             seen.add(key)
-            rows.append(WrittenRow(line=example.line, messages=kept, answer=answer))
+            logprobs = example.extras.get("logprobs")
+            usable = logprobs if can_be_ranked(answer.strip(), logprobs) else None
+            rows.append(WrittenRow(line=example.line, messages=kept, answer=answer, logprobs=usable))
     if examples and not rows:
         raise DataError(
             "every line holds pictures or calls of tools; a student that writes learns from chats of text. Use lines "

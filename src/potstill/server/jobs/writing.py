@@ -11,7 +11,7 @@ from pathlib import Path
 from potstill.data.prompts import PromptOptions
 from potstill.errors import MissingExtraError
 from potstill.exporters.gguf import export_gguf
-from potstill.files import canonical_json, write_atomic
+from potstill.files import write_atomic
 from potstill.recipe.generative.recipe import CausalCut, GenerativeRecipe, GenerativeTraining
 from potstill.recipe.generative.run import run_generative
 from potstill.recipe.run import Run
@@ -23,7 +23,7 @@ from potstill.server.jobs.training import CHECKPOINT_EVERY_S, Watched
 from potstill.teachers.causal_lm import packaged_gguf
 from potstill.teachers.openai_text import RecordedText
 
-MESSAGES, TEACHER = "messages", "@teacher"
+MESSAGES, TEACHER, LOGPROBS = "messages", "@teacher", "@logprobs"
 MOST_LAYERS = 8
 LONGEST_ANSWER = 1024
 
@@ -54,6 +54,14 @@ def train_writer(
     write_chats(folder / "test.jsonl", held)
     source = Path(base.path) if base.path else packaged_gguf()
     recipe = make_recipe(request, source, rows, folder, has_test=bool(held))
+    num_sure = sum(row.logprobs is not None for row in rows)
+    if num_sure:
+        event(
+            say,
+            "logprobs",
+            f"Log-probabilities of {num_sure} of {len(rows)} answers say how sure their teacher was; dev rows choose "
+            "between learning from them and from the texts alone",
+        )
     event(say, "student", f"Student: {recipe.student.layers} layers of {base.name}")
     curve = Curve(folder / "run", say)
     done = run_generative(recipe, folder / "run", progress=Watched(curve), device="cpu", store=folder / "store")
@@ -66,20 +74,31 @@ def train_writer(
 def write_chats(path: Path, rows: Sequence[WrittenRow]) -> None:
     """Rows as potstill reads them; the answer is the label and what the teacher said."""
     lines = [
-        canonical_json(
-            {MESSAGES: [*row.messages, {"role": "assistant", "content": row.answer}], TEACHER: row.answer.strip()}
-        )
+        {
+            MESSAGES: [*row.messages, {"role": "assistant", "content": row.answer}],
+            TEACHER: row.answer.strip(),
+            LOGPROBS: row.logprobs,
+        }
         for row in rows
     ]
-    write_atomic(path, b"\n".join(lines) + b"\n")
+    write_atomic(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
 def make_recipe(
     request: JobRequest, base: Path, rows: Sequence[WrittenRow], folder: Path, *, has_test: bool
 ) -> GenerativeRecipe:
-    """The recipe of a job: the file's answers are both the gold ones and what the teacher said."""
+    """The recipe of a job: the file's answers are both the gold ones and what the teacher said.
+
+    Nobody knows the tokens of whoever answered, so log-probabilities are compared by rank.
+    """
     wanted = hyperparameters(request)
-    training = GenerativeTraining(signal="text", checkpoint_every_s=CHECKPOINT_EVERY_S, num_checkpoints=NUM_CHECKPOINTS)
+    is_sure = any(row.logprobs is not None for row in rows)
+    training = GenerativeTraining(
+        signal="auto" if is_sure else "text",
+        loss="universal_logit" if is_sure else "forward_kl",
+        checkpoint_every_s=CHECKPOINT_EVERY_S,
+        num_checkpoints=NUM_CHECKPOINTS,
+    )
     if wanted["n_epochs"] != "auto":
         training = replace(training, num_epochs=wanted["n_epochs"], least_steps=1)
     if wanted["batch_size"] != "auto":
@@ -92,7 +111,9 @@ def make_recipe(
         data=PromptOptions(
             train=str(folder / "train.jsonl"), test=str(folder / "test.jsonl") if has_test else "", messages=MESSAGES
         ),
-        teacher=RecordedText(column=TEACHER, max_new_tokens=min(LONGEST_ANSWER, longest + 8)),
+        teacher=RecordedText(
+            column=TEACHER, logprobs=LOGPROBS if is_sure else "", max_new_tokens=min(LONGEST_ANSWER, longest + 8)
+        ),
         student=CausalCut(base=str(base), layers=min(MOST_LAYERS, num_layers(base))),
         training=training,
         baseline=False,
