@@ -79,6 +79,8 @@ SURE = entry(b"card", 0.9, 0.05)
         ([{**SURE, "top_logprobs": [{"token": "card", "logprob": 0.5}]}], "broken"),
         ([{**SURE, "bytes": [400]}], "broken"),
         ([{**SURE, "bytes": "card"}], "broken"),
+        ([{**SURE, "bytes": 10**12}], "broken"),
+        ([{**SURE, "token": "\ud800", "bytes": None}], "broken"),
         ([entry(b"card", 0.9, 0.8)], "broken"),
         ([entry(b"cart", 0.9, 0.05)], "another text"),
         ([entry(b"ca", 0.9, 0.05)], "another text"),
@@ -90,6 +92,11 @@ SURE = entry(b"card", 0.9, 0.05)
 def test_what_cannot_be_ranked_is_refused(chat, sample, listed, reason):
     with pytest.raises(RefusedError, match=reason):
         rank_record(sample, chat, "card", listed, 2)
+
+
+def test_half_a_character_is_refused(chat, sample):
+    with pytest.raises(RefusedError, match="another text"):
+        rank_record(sample, chat, "card\ud800", [SURE], 2)
 
 
 UNKNOWN = {"token": "qqqq", "logprob": -1.0}

@@ -134,7 +134,10 @@ def can_be_ranked(text: str, logprobs: Any) -> bool:
 
 def _ranked(text: str, logprobs: Any, width: int) -> tuple[list[list[float]], IntArray]:
     """Log-probabilities of each of the answer's tokens by rank, and where it ends in the answer's bytes."""
-    kept, ends_A = _spelling(text.encode(), _entries(logprobs))
+    try:
+        kept, ends_A = _spelling(text.encode(), _entries(logprobs))
+    except UnicodeEncodeError:  # half a character, as JSON can say it
+        raise RefusedError(OTHER_TEXT) from None
     return [_by_rank(entry, width) for entry in kept], ends_A
 
 
@@ -189,7 +192,8 @@ def _spelling(text: bytes, listed: Tokens) -> tuple[Tokens, IntArray]:
 def _bytes_of(entry: Mapping[str, Any]) -> bytes:
     given = entry.get("bytes")
     try:
-        return bytes(given) if given else str(entry.get("token", "")).encode()
+        # A number would make so many zeros of itself.
+        return bytes(list(given)) if given else str(entry["token"]).encode()
     except (TypeError, ValueError):
         raise RefusedError(BROKEN) from None
 
