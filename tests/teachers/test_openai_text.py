@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -159,7 +160,14 @@ def test_llama_cpp_as_the_server(tmp_path):
         pytest.skip(str(error))
     tokens = ChatTokens(load_causal_lm(path)[1])
     server = open_llama(path, context_length=512, threads=1)
-    spec = OpenAIText(model="any", base_url=f"{server.listening_address}/v1", top_logprobs=8, max_new_tokens=60)
+    # Without a system turn it may not find an end.
+    spec = OpenAIText(
+        model="any",
+        base_url=f"{server.listening_address}/v1",
+        instructions="Answer in one word.",
+        top_logprobs=8,
+        max_new_tokens=60,
+    )
     question = Chat((("user", "What is the capital of France?"),))
     asked = OpenAITextTeacher(spec, tokens, {tokens.text_of(question.to_json()): question.to_json()})
     found = capture_tokens(asked, [tokens.sample(question.to_json())], Store(tmp_path), Silent())
@@ -167,3 +175,8 @@ def test_llama_cpp_as_the_server(tmp_path):
     assert record is not None, found.num_refused
     assert "Paris" in tokens.text(record.ids[record.first :].tolist())
     assert (record.indices[:-1, 0] == record.ids[record.first : -1]).mean() > 0.9, "greedy says the likeliest"
+    by_rank = replace(asked, by_rank=True)
+    ranked = capture_tokens(by_rank, [tokens.sample(question.to_json())], Store(tmp_path), Silent())[0]
+    assert ranked.text == tokens.text(record.ids[record.first :].tolist())
+    np.testing.assert_allclose(ranked.logprobs, record.logprobs, atol=0.2)
+    np.testing.assert_array_equal(ranked.ends, record.ends)
