@@ -17,7 +17,7 @@ from potstill.signals.tokens import TokenFormat
 from potstill.teachers.base import check_least
 from potstill.teachers.openai_client import BadReplyError, Client
 from potstill.teachers.openai_request import RefusedError
-from potstill.teachers.openai_tokens import id_record, pieces_of, rank_record, text_record
+from potstill.teachers.openai_tokens import AnswerReader
 
 if TYPE_CHECKING:
     from potstill.data.prompts import Chat
@@ -169,19 +169,14 @@ class RecordedTextTeacher:
         said = {self.chat.text_of(chat.to_json()): self._cells(chat) for chat in self.chats}
         if not any(text for text, _ in said.values()):
             raise DataError(f"no row holds an answer in the column {self.spec.column!r} (teacher.column)")
-        pieces = pieces_of(self.chat) if self.spec.logprobs and not self.by_rank else {}
+        reader = AnswerReader(chat=self.chat, width=self.form.width, by_rank=self.by_rank)
         records, refused = {}, {}
         for i, sample in enumerate(samples):
             text, logprobs = said.get(sample.text, ("", None))
             try:
                 if not text:
                     raise RefusedError("no recorded answer")
-                if not self.spec.logprobs:
-                    records[i] = text_record(sample, self.chat, text)
-                elif self.by_rank:
-                    records[i] = rank_record(sample, self.chat, text, logprobs, self.form.width)
-                else:
-                    records[i] = id_record(sample, self.chat, text, logprobs, pieces, self.form.width)
+                records[i] = reader.read(sample, text, logprobs)
             except RefusedError as error:
                 refused[i] = str(error)
         yield TokenPart(records=records, refused=refused)
@@ -246,11 +241,11 @@ class OpenAITextTeacher:
             timeout_s=spec.timeout_s,
             max_attempts=spec.max_attempts,
         )
-        pieces = pieces_of(self.chat) if spec.top_logprobs and not self.by_rank else {}
+        reader = AnswerReader(chat=self.chat, width=spec.top_logprobs, by_rank=self.by_rank)
         with client.open() as pool, concurrent.futures.ThreadPoolExecutor(spec.concurrency) as threads:
             for start in range(0, len(samples), spec.concurrency):
                 block = range(start, min(start + spec.concurrency, len(samples)))
-                running = [threads.submit(self._one, client, pool, samples[i], i, pieces, stop) for i in block]
+                running = [threads.submit(self._one, client, pool, samples[i], i, reader, stop) for i in block]
                 concurrent.futures.wait(running)
                 failures = [error for done in running if (error := done.exception()) is not None]
                 yield from (done.result() for done in running if done.exception() is None)
@@ -259,7 +254,7 @@ class OpenAITextTeacher:
                     raise failures[0]
 
     def _one(
-        self, client: Client, pool: Any, sample: TokenSample, position: int, pieces: Mapping[bytes, int], stop: Any
+        self, client: Client, pool: Any, sample: TokenSample, position: int, reader: AnswerReader, stop: Any
     ) -> TokenPart:
         expected = (len(sample.text) // CHARACTERS_A_TOKEN, self.spec.max_new_tokens)
         reserved = (sum(expected), self.spec.price(*expected))
@@ -276,13 +271,7 @@ class OpenAITextTeacher:
             body = self._body(self.messages[sample.text])
             reply = client.post(pool, "/chat/completions", body, stop, spend_again)
             text, logprobs, tokens = _read(reply, expected)
-            width = self.spec.top_logprobs
-            if width and self.by_rank:
-                records[position] = rank_record(sample, self.chat, text, logprobs, width)
-            elif width:
-                records[position] = id_record(sample, self.chat, text, logprobs, pieces, width)
-            else:
-                records[position] = text_record(sample, self.chat, text)
+            records[position] = reader.read(sample, text, logprobs)
         except (BadReplyError, RefusedError) as error:
             refused[position] = str(error)
         cost = self.spec.price(*tokens)

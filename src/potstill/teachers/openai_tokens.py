@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +31,42 @@ OTHER_TEXT = "the log-probabilities are of another text than the answer, so noth
 MISSING = (
     "log-probabilities are missing: the server or the model gives none (set teacher.top_logprobs=0 to learn from texts)"
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerReader:
+    """Makes records of answers.
+
+    Attributes:
+        chat: tokens of the student's base.
+        width: alternatives kept with each token; 0 keeps the text alone.
+        by_rank: keep how likely alternatives were and not which; the teacher's tokens may be any.
+    """
+
+    chat: ChatTokens
+    width: int
+    by_rank: bool
+
+    @cached_property
+    def _pieces(self) -> Mapping[bytes, int]:
+        return pieces_of(self.chat)
+
+    def read(self, sample: TokenSample, text: str, logprobs: Any) -> TokenRecord:
+        """The record of an answer.
+
+        Args:
+            sample: the prompt.
+            text: the answer, without space around it.
+            logprobs: of its tokens, as the API gives them (`choices[0].logprobs`).
+
+        Raises:
+            RefusedError: log-probabilities are wanted, and these can't be used.
+        """
+        if not self.width:
+            return text_record(sample, self.chat, text)
+        if self.by_rank:
+            return rank_record(sample, self.chat, text, logprobs, self.width)
+        return id_record(sample, self.chat, text, logprobs, self._pieces, self.width)
 
 
 def pieces_of(chat: ChatTokens) -> dict[bytes, int]:
