@@ -9,7 +9,7 @@ from potstill.signals.token_capture import capture_tokens
 from potstill.students.causal.chat import ChatTokens
 from potstill.teachers.openai_request import RefusedError
 from potstill.teachers.openai_text import OpenAIText, OpenAITextTeacher
-from potstill.teachers.openai_tokens import EMPTY, id_record, pieces_of, rank_record
+from potstill.teachers.openai_tokens import EMPTY, can_be_ranked, id_record, pieces_of, rank_record, share_with_ids
 from potstill.types import Silent
 from tests.lm import tiny_tokenizer
 from tests.teachers.server import Server
@@ -92,6 +92,7 @@ SURE = entry(b"card", 0.9, 0.05)
 def test_what_cannot_be_ranked_is_refused(chat, sample, listed, reason):
     with pytest.raises(RefusedError, match=reason):
         rank_record(sample, chat, "card", listed, 2)
+    assert can_be_ranked("card", [SURE]) and not can_be_ranked("card", listed)
 
 
 def test_half_a_character_is_refused(chat, sample):
@@ -117,6 +118,15 @@ IN_LETTERS = [{"token": letter, "logprob": -1.0} for letter in "card"]
 def test_what_has_no_ids_is_refused(chat, sample, logprobs, reason):
     with pytest.raises(RefusedError, match=reason):
         id_record(sample, chat, "card", logprobs, pieces_of(chat), 2)
+
+
+def test_how_many_answers_are_cut_as_a_tokenizer_cuts_them(chat):
+    def in_pieces(text):
+        listed = chat.tokenizer.convert_ids_to_tokens(chat.ids(text))
+        return [{"token": piece, "logprob": -0.1} for piece in listed]
+
+    answers = [("card", in_pieces("card")), ("rate", in_pieces("rate")), ("card", IN_LETTERS), ("card", None)]
+    assert len(in_pieces("card")) < 4 and share_with_ids(chat, answers) == 0.5 and share_with_ids(chat, []) == 0
 
 
 def test_ranks_are_kept_apart_from_ids_and_come_back_from_the_store(chat, sample, tmp_path):

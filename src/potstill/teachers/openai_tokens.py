@@ -5,6 +5,7 @@ A tokens of an answer, K kept alternatives.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -108,17 +109,7 @@ def id_record(
     Raises:
         RefusedError: no log-probabilities, those of another text, or tokens that this vocabulary doesn't have.
     """
-    kept = [entry for entry in _entries(logprobs) if _bytes_of(entry) not in (b"", chat.tokenizer.eos_token.encode())]
-    spelled = b"".join(map(_bytes_of, kept)).decode("utf-8", "replace")
-    answer = chat.ids(spelled)
-    # Pieces of another tokenizer may all be known here; it shows in how they cut the answer.
-    if not kept or answer != [pieces.get(_bytes_of(entry)) for entry in kept]:
-        raise RefusedError(
-            "log-probabilities of another tokenizer than the student's (set training.loss=universal_logit to compare "
-            "by rank, or teacher.top_logprobs=0 to learn from texts)"
-        )
-    if spelled.strip() != text:
-        raise RefusedError(OTHER_TEXT)
+    answer, kept = _named(chat, text, logprobs, pieces)
     rows = [_filled(_by_id(entry, pieces), width, len(chat.tokenizer)) for entry in kept]
     rows.append(_filled({chat.end: 0.0}, width, len(chat.tokenizer)))
     ids = [*answer, chat.end]
@@ -130,6 +121,37 @@ def id_record(
         np.array([[i for i, _ in row] for row in rows], np.int32),
         np.array([[value for _, value in row] for row in rows], np.float32),
     )
+
+
+def share_with_ids(chat: ChatTokens, answers: Sequence[tuple[str, Any]]) -> float:
+    """Of answers with their log-probabilities, how many are cut as this tokenizer cuts them: near 1 where it is theirs.
+
+    Args:
+        chat: tokens of the student's base.
+        answers: each without space around it, with its log-probabilities.
+    """
+    pieces, num_named = pieces_of(chat), 0
+    for text, logprobs in answers:
+        with contextlib.suppress(RefusedError):
+            _named(chat, text, logprobs, pieces)
+            num_named += 1
+    return num_named / len(answers) if answers else 0.0
+
+
+def _named(chat: ChatTokens, text: str, logprobs: Any, pieces: Mapping[bytes, int]) -> tuple[list[int], Tokens]:
+    """Ids of the answer's tokens, and these as they were listed."""
+    kept = [entry for entry in _entries(logprobs) if _bytes_of(entry) not in (b"", chat.tokenizer.eos_token.encode())]
+    spelled = b"".join(map(_bytes_of, kept)).decode("utf-8", "replace")
+    answer = chat.ids(spelled)
+    # Pieces of another tokenizer may all be known here; it shows in how they cut the answer.
+    if not kept or answer != [pieces.get(_bytes_of(entry)) for entry in kept]:
+        raise RefusedError(
+            "log-probabilities of another tokenizer than the student's (set training.loss=universal_logit to compare "
+            "by rank, or teacher.top_logprobs=0 to learn from texts)"
+        )
+    if spelled.strip() != text:
+        raise RefusedError(OTHER_TEXT)
+    return answer, kept
 
 
 def rank_record(sample: TokenSample, chat: ChatTokens, text: str, logprobs: Any, width: int) -> TokenRecord:

@@ -149,16 +149,6 @@ def test_free_text_becomes_rows_once_each_and_calls_of_tools_are_left_out():
         read_written(rows[3:])
 
 
-def test_free_text_keeps_log_probabilities_that_say_something():
-    def sure(text, others=({"token": "q", "logprob": -2.0},)):
-        return {"logprobs": {"content": [{"token": text, "logprob": -0.1, "top_logprobs": list(others)}]}}
-
-    extras = (sure("Dear one"), sure("Dear two"), sure("Dear three", ()), {}, {"logprobs": "broken"})
-    rows = [example(i, f"row {i}", text) for i, text in enumerate(("Dear one", "2", "Dear three", "4", "5"), 1)]
-    found, _ = read_written([replace(row, extras=extra) for row, extra in zip(rows, extras, strict=True)])
-    assert [row.logprobs for row in found] == [extras[0]["logprobs"], None, None, None, None]
-
-
 def with_tokens(made, *tokens):
     """An example whose answer was written in these tokens: [(text, probability), alternatives...] each."""
     content = [

@@ -31,11 +31,11 @@ def free_text(num, start=0):
     return "\n".join(map(json.dumps, lines)).encode()
 
 
-def with_logprobs(lines):
-    """Answers in letters, as no tokenizer of a student cuts them; the last one's are of another text."""
+def with_logprobs(lines, cut):
+    """Answers with the log-probabilities of their pieces; the last one's are of another text."""
     found = []
     for line in map(json.loads, lines.splitlines()):
-        listed = [{"token": letter, "logprob": -0.5} for letter in line["messages"][-1]["content"]]
+        listed = [{"token": piece, "logprob": -0.5} for piece in cut(line["messages"][-1]["content"])]
         content = [{**token, "top_logprobs": [token, {"token": "qq", "logprob": -2.0}]} for token in listed]
         found.append({**line, "potstill": {"logprobs": {"content": content}}})
     found[-1]["potstill"]["logprobs"]["content"].pop(0)
@@ -113,15 +113,21 @@ def test_free_text_makes_a_student_that_writes(server):
     assert "tiny-lm" in {model.id for model in client.models.list()}
 
 
+def as_the_base(text):
+    tokenizer = tiny_tokenizer()
+    return [tokenizer.decode([i]) for i in tokenizer.encode(text)]
+
+
 @pytest.mark.slow
-def test_log_probabilities_of_the_answers_are_tried_beside_their_texts(server, tmp_path):
+@pytest.mark.parametrize(("cut", "way"), [(list, "rank"), (as_the_base, "token")])
+def test_log_probabilities_of_the_answers_are_tried_beside_their_texts(server, tmp_path, cut, way):
     client = server.client()
-    file = upload(client, with_logprobs(free_text(20)))
+    file = upload(client, with_logprobs(free_text(20), cut))
     settings = {"n_epochs": 4, "batch_size": 8}
     job = client.fine_tuning.jobs.create(model="tiny-lm", training_file=file, seed=3, hyperparameters=settings)
     wait(client, job, "succeeded")
     said = messages(client, job)
-    assert any("Log-probabilities of 19 of 20 answers" in message for message in said)
+    assert any(f"19 of 20 answers say how sure their teacher was, compared by {way}" in message for message in said)
     (report,) = tmp_path.rglob("run/report")
     tried = load_written_content(report).trials
     assert [trial["signal"] for trial in tried["student"]] == ["top_k", "text"]

@@ -8,7 +8,6 @@ from typing import Any
 
 from potstill.errors import DataError
 from potstill.server.training_files import Example
-from potstill.teachers.openai_tokens import can_be_ranked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +18,7 @@ class WrittenRow:
         line: of the file.
         messages: turns before the answer, each a text with its role.
         answer: a text.
-        logprobs: of the answer's tokens, as a choice has them; None where nothing can be learned from them.
+        logprobs: of the answer's tokens, as a choice has them, unchecked; None without.
     """
 
     line: int
@@ -46,8 +45,7 @@ def read_written(examples: Sequence[Example]) -> tuple[list[WrittenRow], tuple[i
         if key not in seen:
             seen.add(key)
             logprobs = example.extras.get("logprobs")
-            usable = logprobs if can_be_ranked(answer.strip(), logprobs) else None
-            rows.append(WrittenRow(line=example.line, messages=kept, answer=answer, logprobs=usable))
+            rows.append(WrittenRow(line=example.line, messages=kept, answer=answer, logprobs=logprobs))
     if examples and not rows:
         raise DataError(
             "every line holds pictures or calls of tools; a student that writes learns from chats of text. Use lines "

@@ -20,12 +20,17 @@ from potstill.server.jobs.curve import Curve, results_csv
 from potstill.server.jobs.request import JobRequest, hyperparameters
 from potstill.server.jobs.telling import NUM_CHECKPOINTS, Say, checkpoints_of, event
 from potstill.server.jobs.training import CHECKPOINT_EVERY_S, Watched
+from potstill.students.causal import load_tokenizer
+from potstill.students.causal.chat import ChatTokens
 from potstill.teachers.causal_lm import packaged_gguf
 from potstill.teachers.openai_text import RecordedText
+from potstill.teachers.openai_tokens import can_be_ranked, share_with_ids
 
 MESSAGES, TEACHER, LOGPROBS = "messages", "@teacher", "@logprobs"
 MOST_LAYERS = 8
 LONGEST_ANSWER = 1024
+# Of a teacher with the base's tokens; a model may now and then say a word in other pieces than its tokenizer would.
+LEAST_ALIKE = 0.9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +55,7 @@ def train_writer(
         PotstillError: it can't be trained.
         PreemptedError: it was asked to stop.
     """
+    rows = [row if can_be_ranked(row.answer.strip(), row.logprobs) else replace(row, logprobs=None) for row in rows]
     write_chats(folder / "train.jsonl", rows)
     write_chats(folder / "test.jsonl", held)
     source = Path(base.path) if base.path else packaged_gguf()
@@ -59,8 +65,9 @@ def train_writer(
         event(
             say,
             "logprobs",
-            f"Log-probabilities of {num_sure} of {len(rows)} answers say how sure their teacher was; dev rows choose "
-            "between learning from them and from the texts alone",
+            f"Log-probabilities of {num_sure} of {len(rows)} answers say how sure their teacher was, compared by "
+            f"{'rank' if recipe.training.loss == 'universal_logit' else 'token'}; dev rows choose between learning "
+            "from them and from the texts alone",
         )
     event(say, "student", f"Student: {recipe.student.layers} layers of {base.name}")
     curve = Curve(folder / "run", say)
@@ -89,13 +96,14 @@ def make_recipe(
 ) -> GenerativeRecipe:
     """The recipe of a job: the file's answers are both the gold ones and what the teacher said.
 
-    Nobody knows the tokens of whoever answered, so log-probabilities are compared by rank.
+    Log-probabilities of a teacher whose tokens are those of the base are compared by id, all others by rank.
     """
     wanted = hyperparameters(request)
-    is_sure = any(row.logprobs is not None for row in rows)
+    sure = [(row.answer.strip(), row.logprobs) for row in rows if row.logprobs is not None]
+    is_unlike = bool(sure) and share_with_ids(ChatTokens(load_tokenizer(base)), sure) < LEAST_ALIKE
     training = GenerativeTraining(
-        signal="auto" if is_sure else "text",
-        loss="universal_logit" if is_sure else "forward_kl",
+        signal="auto" if sure else "text",
+        loss="universal_logit" if is_unlike else "forward_kl",
         checkpoint_every_s=CHECKPOINT_EVERY_S,
         num_checkpoints=NUM_CHECKPOINTS,
     )
@@ -112,7 +120,7 @@ def make_recipe(
             train=str(folder / "train.jsonl"), test=str(folder / "test.jsonl") if has_test else "", messages=MESSAGES
         ),
         teacher=RecordedText(
-            column=TEACHER, logprobs=LOGPROBS if is_sure else "", max_new_tokens=min(LONGEST_ANSWER, longest + 8)
+            column=TEACHER, logprobs=LOGPROBS if sure else "", max_new_tokens=min(LONGEST_ANSWER, longest + 8)
         ),
         student=CausalCut(base=str(base), layers=min(MOST_LAYERS, num_layers(base))),
         training=training,
