@@ -281,10 +281,10 @@ def _by_rank(entry: Mapping[str, Any], width: int) -> list[float]:
     if not others:
         raise RefusedError(MISSING)
     said = [] if any(_bytes_of(other) == _bytes_of(entry) for other in others) else [entry]
-    values = sorted((_logprob(other) for other in [*others, *said]), reverse=True)[:width]
+    values = sorted((_logprob(other) for other in [*others, *said]), reverse=True)
     if sum(map(math.exp, values)) > 1 + ROUNDING:
         raise RefusedError(BROKEN)
-    return _padded(values, width)
+    return _padded(values[:width], width)
 
 
 def _padded(values: Sequence[float], width: int) -> list[float]:
