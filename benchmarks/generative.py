@@ -1,29 +1,42 @@
-"""CLINC150's banking domain as text: a tuned 135M teacher, and students cut from it that write the answer.
+"""A tuned 135M teacher, and students cut from it that write the answer, on a task of `writing_tasks.py`.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.generative --data DATA/clinc150 [--seeds 3] [--out runs/generative]
+    OMP_NUM_THREADS=1 python -m benchmarks.generative --task banking [--seeds 3] [--out runs/generative]
 
-550 labelled requests (500 teach, 50 are dev), 1,000 requests that only the teacher answers, 450 test requests; all from
-the data set's own splits. One run a seed with the options of the command line; the control is the same student on the
-500 labels alone. Tuning changes the teacher's ten upper layers, and one signal is tried: 50 dev rows can't tell
-two apart. CPU-seconds are those of this process; `road` counts what a user without a control would pay for: loading,
-tuning, asking and the student. A run that was cut off goes on, and its seconds before that are not counted.
+550 labelled rows (500 teach, 50 are dev), 1,000 prompts that only the teacher answers, all test rows of the task; one
+run a seed with the options of the command line; the control is the same student on the 500 labels alone. One signal is
+tried: 50 dev rows can't tell two apart. CPU-seconds are those of this process; `road` counts what a user without a
+control would pay for: loading, tuning, asking and the student. A run that was cut off goes on, and its seconds before
+that are not counted.
+
+`open` says what a classifier could do at most: the share of test rows whose answer is one of the labelled rows', or one
+of all rows', the pool's among them, whose answers nobody but the benchmark knows. `cheap_exact_match` is what a task's
+cheap road reaches with the answers of either.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import random
+import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from benchmarks.cheap_calculation import cheap_exact_match
 from benchmarks.record import record
+from benchmarks.tables import DATA
+from benchmarks.writing_tasks import NUM_DEV, NUM_GOLD, TASKS, Task
 from potstill.cli.progress import TerminalProgress
 from potstill.files import write_atomic
 from potstill.recipe.generative.load import build_generative
 from potstill.recipe.generative.run import run_generative
 
-NUM_GOLD, NUM_DEV, NUM_POOL = 500, 50, 1000
+TUNED_LAYERS = 10
+LINE = "line.json"
+CHEAP = {"calculation": cheap_exact_match}
+
+Parts = Mapping[str, Sequence[tuple[str, str]]]
 
 
 class Clock(TerminalProgress):
@@ -52,68 +65,88 @@ class Clock(TerminalProgress):
         return round(sum(s for name, s in self.seconds.items() if name.startswith(kept)), 1)
 
 
-def write_rows(source: Path, out: Path, seed: int) -> dict[str, str]:
-    """Train, pool and test as JSONL; which rows are labelled depends on the seed, and is spread evenly over intents."""
-    splits = json.loads((source / "data_full.json").read_bytes())
-    intents = set(json.loads((source / "domains.json").read_bytes())["banking"])
-    rows = {name: [row for row in splits[name] if row[1] in intents] for name in ("train", "val", "test")}
-    order = random.Random(seed)
-    order.shuffle(rows["train"])
-    order.shuffle(rows["val"])
-    by_intent: dict[str, int] = {}
-    ranked = []
-    for text, intent in rows["train"]:
-        by_intent[intent] = by_intent.get(intent, 0) + 1
-        ranked.append((by_intent[intent], text, intent))
-    ranked.sort(key=lambda row: row[0])
-    gold, pool = ranked[:NUM_GOLD], ranked[NUM_GOLD : NUM_GOLD + NUM_POOL]
-    labelled = [(text, intent) for _, text, intent in gold] + [tuple(row) for row in rows["val"][:NUM_DEV]]
-    parts = {
-        "train": [{"prompt": text, "answer": intent.replace("_", " ")} for text, intent in labelled],
-        "unlabelled": [{"prompt": text} for _, text, _ in pool],
-        "test": [{"prompt": text, "answer": intent.replace("_", " ")} for text, intent in rows["test"]],
+def write_rows(parts: Parts, out: Path) -> dict[str, str]:
+    """Train, pool and test as JSONL."""
+    listed = {
+        "train": [{"prompt": text, "answer": answer} for text, answer in parts["train"]],
+        "unlabelled": [{"prompt": text} for text, _ in parts["pool"]],
+        "test": [{"prompt": text, "answer": answer} for text, answer in parts["test"]],
     }
     paths = {}
-    for name, listed in parts.items():
+    for name, rows in listed.items():
         paths[name] = str(out / f"{name}.jsonl")
-        write_atomic(Path(paths[name]), "".join(json.dumps(row) + "\n" for row in listed).encode())
+        write_atomic(Path(paths[name]), "".join(json.dumps(row) + "\n" for row in rows).encode())
     return paths
+
+
+def open_shares(parts: Parts) -> dict[str, float]:
+    """Shares of test rows whose answer is a labelled row's, and any row's."""
+    wanted = [answer for _, answer in parts["test"]]
+    labelled = {answer for _, answer in parts["train"]}
+    known = {"labelled": labelled, "all": labelled | {answer for _, answer in parts["pool"]}}
+    return {name: sum(answer in seen for answer in wanted) / len(wanted) for name, seen in known.items()}
+
+
+def one(task: Task, args: argparse.Namespace, out: Path, seed: int) -> dict[str, Any]:
+    """Everything of one seed; one that is done is not run again, and keeps the seconds that it took."""
+    parts = task.parts(args.data or DATA / task.source, seed)
+    values = {
+        "data": {
+            **write_rows(parts, out / "rows"),
+            "leakage": task.leakage,
+            "dev_share": NUM_DEV / (NUM_GOLD + NUM_DEV),
+        },
+        "student": {"layers": args.layers},
+        "teacher": {"max_new_tokens": task.max_new_tokens, "tuned_layers": args.tuned_layers},
+        "training": {"signal": "top_k"},
+        "seed": seed,
+    }
+    recipe = build_generative(values, args.overrides)
+    done_before = json.loads((out / LINE).read_bytes()) if (out / LINE).exists() else {}
+    if done_before.get("recipe_digest") == recipe.digest():
+        return done_before
+    clock = Clock()
+    done = run_generative(recipe, out / "run", progress=clock, store=out / "store")
+    clock.end()
+    seconds = {"cpu_seconds": round(sum(clock.seconds.values()), 1), "road_cpu_seconds": clock.road()}
+    kept = {name: value for name, value in done.result.items() if name not in ("run_dir", "report", "bundle")}
+    line = {**kept, **seconds, "open": open_shares(parts), "stage_cpu_seconds": clock.seconds, "seed": seed}
+    if args.task in CHEAP:
+        known = {"labelled": parts["train"], "all": [*parts["train"], *parts["pool"]]}
+        line["cheap_exact_match"] = {
+            name: CHEAP[args.task](rows, parts["test"], out / "cheap" / name, seed) for name, rows in known.items()
+        }
+    write_atomic(out / LINE, json.dumps(line).encode())
+    return line
+
+
+def tell(line: dict[str, Any]) -> None:
+    """The figures of a seed, in few lines."""
+    names = ("seed", "cpu_seconds", "road_cpu_seconds", "open", "cheap_exact_match", "verdict", "difference")
+    print(json.dumps({name: line[name] for name in (*names, "difference_ci") if name in line}))
+    for name in ("teacher", "student", "control", "baseline"):
+        if name in line:
+            keys = ("exact_match", "accuracy_ci", "perplexity", "kl", "tokens_per_s", "size_bytes", "num_parameters")
+            print(name, json.dumps({key: line[name][key] for key in keys}), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/clinc150"))
-    parser.add_argument("--out", type=Path, default=Path("runs/generative"))
+    parser.add_argument("--task", choices=TASKS, default="banking")
+    parser.add_argument("--data", type=Path, help="folder of the task's data set; usually in POTSTILL_DATA")
+    parser.add_argument("--out", type=Path, default=Path(os.environ.get("POTSTILL_BENCHMARKS", "runs/generative")))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--tuned-layers", type=int, default=TUNED_LAYERS, help="of the teacher; 0 tunes all")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     args = parser.parse_args()
+    task = TASKS[args.task]
+    result = task.result + (f"_tuned_{args.tuned_layers}" if args.tuned_layers != TUNED_LAYERS else "")
     found = []
     for seed in range(args.seeds):
-        folder = args.out / f"seed-{seed}"
-        paths = write_rows(args.data, folder / "rows", seed)
-        values = {
-            # The data set's own splits are kept whole: near duplicates across them are part of the published task.
-            "data": {**paths, "leakage": "keep", "dev_share": NUM_DEV / (NUM_GOLD + NUM_DEV)},
-            "student": {"layers": args.layers},
-            "teacher": {"max_new_tokens": 12, "tuned_layers": 10},
-            "training": {"signal": "top_k"},
-            "seed": seed,
-        }
-        recipe = build_generative(values, args.overrides)
-        clock = Clock()
-        done = run_generative(recipe, folder / "run", progress=clock, store=folder / "store")
-        clock.end()
-        seconds = {"cpu_seconds": round(sum(clock.seconds.values()), 1), "road_cpu_seconds": clock.road()}
-        kept = {name: value for name, value in done.result.items() if name not in ("run_dir", "report", "bundle")}
-        line = {**kept, **seconds, "stage_cpu_seconds": clock.seconds, "seed": seed}
-        found.append(line)
-        print(json.dumps({k: line[k] for k in ("seed", *seconds, "signal", "verdict", "difference", "difference_ci")}))
-        for name in ("teacher", "student", "control", "baseline"):
-            if name in line:
-                keys = ("exact_match", "perplexity", "kl", "tokens_per_s", "size_bytes", "num_parameters")
-                print(name, json.dumps({key: line[name][key] for key in keys}))
-    record("generative", found)
+        found.append(one(task, args, args.out / result / f"seed-{seed}", seed))
+        tell(found[-1])
+    record(result, found)
     mean = {n: sum(r[n]["exact_match"] for r in found) / len(found) for n in ("teacher", "student", "control")}
     print(json.dumps({"mean_exact_match": mean, "share_of_teacher": mean["student"] / mean["teacher"]}))
 

@@ -31,6 +31,11 @@ def test_import_potstill_loads_no_torch():
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+def test_the_server_loads_no_torch_until_a_job_trains():
+    program = "import sys, potstill.server.app, potstill.server.jobs.work; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
 def test_distill_in_one_call(tmp_path, encoder_folder, monkeypatch):
     from potstill.teachers import Encoder
     from potstill.training.settings import Training

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,6 +83,7 @@ def test_alternatives_are_those_of_the_base_and_the_rest_is_the_tail(chat, tmp_p
         ((200, {}, {"choices": []}), "no chat completion"),
         (answered("card", []), "log-probabilities are missing"),
         (answered("card", [{"token": "qqqq", "logprob": -1.0}]), "of another tokenizer"),
+        (answered("card", "logprobs"), "broken logprobs"),
         (answered("card", [{"token": "c", "logprob": 3.0}]), "broken logprobs"),
     ],
 )
@@ -118,6 +120,32 @@ def test_recorded_answers_are_looked_up(chat, tmp_path):
         list(RecordedTextTeacher(RecordedText(column="other"), chat, chats).answer_tokens(samples(chat)))
 
 
+def test_recorded_log_probabilities_are_kept_by_id_or_by_rank(chat, tmp_path):
+    def sure(text):
+        piece = chat.tokenizer.convert_ids_to_tokens(chat.ids(text)[0])
+        listed = [{"token": piece, "logprob": math.log(0.7)}, {"token": "zz", "logprob": math.log(0.2)}]
+        return {"content": [{**listed[0], "top_logprobs": listed}]}
+
+    columns = ({"said": "a", "sure": sure("a")}, {"said": "b"}, {"said": "c", "sure": sure("b")})
+    chats = [Chat(c.messages, columns=listed) for c, listed in zip(CHATS, columns, strict=True)]
+    spec = RecordedText(column="said", logprobs="sure")
+    kept = {}
+    for by_rank in (False, True):
+        teacher = RecordedTextTeacher(spec, chat, chats, by_rank=by_rank)
+        found = capture_tokens(teacher, samples(chat), Store(tmp_path), Silent())
+        assert [record is not None for record in found] == [True, False, False]
+        assert sorted(reason[:34] for reason in found.num_refused) == [
+            "log-probabilities are missing: the",
+            "the log-probabilities are of anoth",
+        ]
+        kept[by_rank] = found[0]
+    assert kept[False].indices[0, 0] == chat.ids("a")[0] and kept[False].text == ""
+    assert kept[True].indices[0].tolist() == list(range(20)) and kept[True].text == "a"
+    np.testing.assert_allclose(np.exp(kept[True].logprobs[0, :2]), [0.7, 0.2], atol=0.03)
+    texts = capture_tokens(teacher.in_text(), samples(chat), Store(tmp_path), Silent())
+    assert [record.text for record in texts] == ["a", "b", "c"]
+
+
 @pytest.mark.slow
 def test_llama_cpp_as_the_server(tmp_path):
     pytest.importorskip("xllamacpp")
@@ -132,7 +160,14 @@ def test_llama_cpp_as_the_server(tmp_path):
         pytest.skip(str(error))
     tokens = ChatTokens(load_causal_lm(path)[1])
     server = open_llama(path, context_length=512, threads=1)
-    spec = OpenAIText(model="any", base_url=f"{server.listening_address}/v1", top_logprobs=8, max_new_tokens=60)
+    # Without a system turn it may not find an end.
+    spec = OpenAIText(
+        model="any",
+        base_url=f"{server.listening_address}/v1",
+        instructions="Answer in one word.",
+        top_logprobs=8,
+        max_new_tokens=60,
+    )
     question = Chat((("user", "What is the capital of France?"),))
     asked = OpenAITextTeacher(spec, tokens, {tokens.text_of(question.to_json()): question.to_json()})
     found = capture_tokens(asked, [tokens.sample(question.to_json())], Store(tmp_path), Silent())
@@ -140,3 +175,8 @@ def test_llama_cpp_as_the_server(tmp_path):
     assert record is not None, found.num_refused
     assert "Paris" in tokens.text(record.ids[record.first :].tolist())
     assert (record.indices[:-1, 0] == record.ids[record.first : -1]).mean() > 0.9, "greedy says the likeliest"
+    by_rank = replace(asked, by_rank=True)
+    ranked = capture_tokens(by_rank, [tokens.sample(question.to_json())], Store(tmp_path), Silent())[0]
+    assert ranked.text == tokens.text(record.ids[record.first :].tolist())
+    np.testing.assert_allclose(ranked.logprobs, record.logprobs, atol=0.2)
+    np.testing.assert_array_equal(ranked.ends, record.ends)

@@ -1,28 +1,23 @@
-"""A teacher of students that write that is not at hand: behind an OpenAI-compatible API, or answers of an earlier day.
-
-A tokens of an answer, K kept alternatives.
-"""
+"""A teacher of students that write, not at hand: behind an OpenAI-compatible API, or answers of an earlier day."""
 
 from __future__ import annotations
 
 import concurrent.futures
-import math
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, final
-
-import numpy as np
 
 from potstill.errors import ConfigurationError, DataError
 from potstill.files import digest
 from potstill.signals.budget import Budget, Meter
 from potstill.signals.token_capture import TokenPart, TokenSample
-from potstill.signals.tokens import TokenFormat, TokenRecord
+from potstill.signals.tokens import TokenFormat
 from potstill.teachers.base import check_least
 from potstill.teachers.openai_client import BadReplyError, Client
 from potstill.teachers.openai_request import RefusedError
+from potstill.teachers.openai_tokens import AnswerReader
 
 if TYPE_CHECKING:
     from potstill.data.prompts import Chat
@@ -31,8 +26,6 @@ if TYPE_CHECKING:
 MILLION = 1_000_000
 MOST_LOGPROBS = 20
 CHARACTERS_A_TOKEN = 3
-# A place that the server left empty holds a token of this log-probability: nothing to speak of.
-EMPTY = -15.9
 
 
 @final
@@ -46,8 +39,9 @@ class OpenAIText:
         api_key_env: name of the environment variable that holds the key; the key itself is written nowhere.
         instructions: a system turn put before chats that have none; empty puts none.
         max_new_tokens: longest answer.
-        top_logprobs: alternatives asked for with each token, at most 20; only for a server whose model has the
-            tokenizer of the student's base, such as a larger one of its family. 0 takes the text alone, from any.
+        top_logprobs: alternatives asked for with each token, at most 20, from a server that gives them. Its model has
+            the tokenizer of the student's base, such as a larger one of its family; of another tokenizer
+            `training.loss=universal_logit` learns by rank. 0 takes the text alone, from any.
         concurrency: calls at once.
         timeout_s: for connecting, and for every read.
         max_attempts: tries of one call, with growing random waits between them.
@@ -100,11 +94,14 @@ class RecordedText:
 
     Attributes:
         column: that holds them, in unlabelled and test rows.
+        logprobs: column of their log-probabilities, as an API gives them (`choices[0].logprobs`, with `top_logprobs`);
+            what they teach is chosen by `training.loss` as for an API. Empty learns from texts.
         max_new_tokens: longest answer of the student.
     """
 
     kind: Literal["recorded"] = "recorded"
     column: str
+    logprobs: str = ""
     max_new_tokens: int = 256
 
     def config(self) -> dict[str, Any]:
@@ -124,54 +121,65 @@ def text_form(chat: ChatTokens, width: int) -> TokenFormat:
     )
 
 
-def text_record(sample: TokenSample, chat: ChatTokens, text: str) -> TokenRecord:
-    """An answer of which only the text is known."""
-    return TokenRecord(
-        ids=np.array(sample.ids, np.int32), ends=chat.byte_ends(sample.ids), first=len(sample.ids), text=text
-    )
-
-
 @dataclass(frozen=True)
 class RecordedTextTeacher:
     """Answers by looking them up.
 
     Attributes:
-        spec: names the column.
+        spec: names the columns.
         chat: tokens of the student's base.
-        chats: all rows with such a column.
+        chats: all rows with such columns.
+        by_rank: keep how likely alternatives were and not which; its tokens may be any.
     """
 
     spec: RecordedText
     chat: ChatTokens
     chats: Sequence[Chat]
+    by_rank: bool = False
 
     @property
     def form(self) -> TokenFormat:
-        """Text."""
-        return text_form(self.chat, 0)
+        """Text, or as many alternatives as servers give."""
+        return text_form(self.chat, MOST_LOGPROBS if self.spec.logprobs else 0)
 
     def identity(self) -> dict[str, Any]:
-        """The column and all that stands in it."""
-        return {"kind": "recorded", "answers": digest([[c.to_json(), self._cell(c)] for c in self.chats])}
+        """The columns and all that stands in them."""
+        cells = [(chat.to_json(), *self._cells(chat)) for chat in self.chats]
+        if not self.spec.logprobs:
+            return {"kind": "recorded", "answers": digest([[asked, text] for asked, text, _ in cells])}
+        # As Python writes them: JSON has no -inf, which some servers give.
+        return {"kind": "recorded", "answers": digest(repr(cells).encode()), "by_rank": self.by_rank}
 
-    def _cell(self, chat: Chat) -> str:
-        value = (chat.columns or {}).get(self.spec.column)
-        return "" if value is None else str(value).strip()
+    def in_text(self) -> RecordedTextTeacher:
+        """The same, whose texts alone are asked for."""
+        return replace(self, spec=replace(self.spec, logprobs=""), by_rank=False)
+
+    def _cells(self, chat: Chat) -> tuple[str, Any]:
+        """The answer and its log-probabilities."""
+        columns = chat.columns or {}
+        value = columns.get(self.spec.column)
+        return "" if value is None else str(value).strip(), columns.get(self.spec.logprobs)
 
     def answer_tokens(self, samples: Sequence[TokenSample]) -> Iterator[TokenPart]:
-        """All at once; rows without an answer are refused and counted.
+        """All at once; rows without an answer, or without log-probabilities that are wanted, are refused and counted.
 
         Raises:
-            DataError: no row has any.
+            DataError: no row has an answer.
         """
-        said = {self.chat.text_of(chat.to_json()): self._cell(chat) for chat in self.chats}
-        if not any(said.values()):
+        said = {self.chat.text_of(chat.to_json()): self._cells(chat) for chat in self.chats}
+        if not any(text for text, _ in said.values()):
             raise DataError(f"no row holds an answer in the column {self.spec.column!r} (teacher.column)")
-        texts = {i: said.get(sample.text, "") for i, sample in enumerate(samples)}
-        yield TokenPart(
-            records={i: text_record(samples[i], self.chat, text) for i, text in texts.items() if text},
-            refused={i: "no recorded answer" for i, text in texts.items() if not text},
-        )
+        reader = AnswerReader(chat=self.chat, width=self.form.width, by_rank=self.by_rank)
+        records, refused = {}, {}
+        for i, sample in enumerate(samples):
+            text, logprobs = said.get(sample.text, ("", None))
+            try:
+                if not text:
+                    raise RefusedError("no recorded answer")
+                records[i] = reader.read(sample, text, logprobs)
+            except RefusedError as error:
+                refused[i] = str(error)
+        yield TokenPart(records=records, refused=refused)
 
 
 @dataclass(frozen=True)
@@ -182,11 +190,13 @@ class OpenAITextTeacher:
         spec: who and how.
         chat: tokens of the student's base.
         messages: rendered text -> the chat as messages.
+        by_rank: keep how likely alternatives were and not which; its tokens may be any.
     """
 
     spec: OpenAIText
     chat: ChatTokens
     messages: Mapping[str, Sequence[Mapping[str, str]]]
+    by_rank: bool = False
     _meter: Meter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -200,7 +210,14 @@ class OpenAITextTeacher:
 
     def identity(self) -> dict[str, Any]:
         """Server, model, and the whole request but the chat."""
-        return {"kind": "openai", "base_url": self.spec.base_url, "request": digest(self._body([]))}
+        asked = {"kind": "openai", "base_url": self.spec.base_url, "request": digest(self._body([]))}
+        return {**asked, "alternatives": "ranks"} if self.by_rank else asked
+
+    def in_text(self) -> OpenAITextTeacher:
+        """The same, asked for texts alone; both spend of one budget."""
+        found = replace(self, spec=replace(self.spec, top_logprobs=0), by_rank=False)
+        object.__setattr__(found, "_meter", self._meter)
+        return found
 
     def _body(self, messages: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         spec = self.spec
@@ -224,11 +241,11 @@ class OpenAITextTeacher:
             timeout_s=spec.timeout_s,
             max_attempts=spec.max_attempts,
         )
-        pieces = _pieces(self.chat) if spec.top_logprobs else {}
+        reader = AnswerReader(chat=self.chat, width=spec.top_logprobs, by_rank=self.by_rank)
         with client.open() as pool, concurrent.futures.ThreadPoolExecutor(spec.concurrency) as threads:
             for start in range(0, len(samples), spec.concurrency):
                 block = range(start, min(start + spec.concurrency, len(samples)))
-                running = [threads.submit(self._one, client, pool, samples[i], i, pieces, stop) for i in block]
+                running = [threads.submit(self._one, client, pool, samples[i], i, reader, stop) for i in block]
                 concurrent.futures.wait(running)
                 failures = [error for done in running if (error := done.exception()) is not None]
                 yield from (done.result() for done in running if done.exception() is None)
@@ -237,7 +254,7 @@ class OpenAITextTeacher:
                     raise failures[0]
 
     def _one(
-        self, client: Client, pool: Any, sample: TokenSample, position: int, pieces: Mapping[bytes, int], stop: Any
+        self, client: Client, pool: Any, sample: TokenSample, position: int, reader: AnswerReader, stop: Any
     ) -> TokenPart:
         expected = (len(sample.text) // CHARACTERS_A_TOKEN, self.spec.max_new_tokens)
         reserved = (sum(expected), self.spec.price(*expected))
@@ -253,11 +270,8 @@ class OpenAITextTeacher:
         try:
             body = self._body(self.messages[sample.text])
             reply = client.post(pool, "/chat/completions", body, stop, spend_again)
-            text, listed, tokens = _read(reply, expected)
-            if self.spec.top_logprobs:
-                records[position] = _top_record(sample, self.chat, listed, pieces, self.spec.top_logprobs)
-            else:
-                records[position] = text_record(sample, self.chat, text)
+            text, logprobs, tokens = _read(reply, expected)
+            records[position] = reader.read(sample, text, logprobs)
         except (BadReplyError, RefusedError) as error:
             refused[position] = str(error)
         cost = self.spec.price(*tokens)
@@ -265,8 +279,8 @@ class OpenAITextTeacher:
         return TokenPart(records=records, refused=refused, cost=cost, num_calls=calls, num_tokens=sum(tokens))
 
 
-def _read(reply: Any, expected: tuple[int, int]) -> tuple[str, list[Mapping[str, Any]], tuple[int, int]]:
-    """Text, tokens with their alternatives, and tokens in and out.
+def _read(reply: Any, expected: tuple[int, int]) -> tuple[str, Any, tuple[int, int]]:
+    """Text, log-probabilities as they came, and tokens in and out.
 
     Raises:
         RefusedError: it can't be used.
@@ -279,78 +293,10 @@ def _read(reply: Any, expected: tuple[int, int]) -> tuple[str, list[Mapping[str,
         if choice.get("finish_reason") not in ("stop", None):
             raise RefusedError(f"finish_reason {choice['finish_reason']}")
         text = message["content"].strip()
-        listed = list((choice.get("logprobs") or {}).get("content") or [])
+        logprobs = choice.get("logprobs")
         counts = [usage.get("prompt_tokens", expected[0]), usage.get("completion_tokens", expected[1])]
     except (KeyError, TypeError, ValueError, AttributeError):
         raise RefusedError("no chat completion") from None
     if not text:
         raise RefusedError("an empty answer")
-    return text, listed, (int(counts[0]), int(counts[1]))
-
-
-def _pieces(chat: ChatTokens) -> dict[bytes, int]:
-    """Bytes of each ordinary token -> its id."""
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [b for b in range(256) if b not in printable]
-    byte_of = {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(others)}
-    assert set(byte_of) == set(ByteLevel.alphabet()), "the alphabet of byte-level tokenizers"
-    added = set(chat.tokenizer.added_tokens_decoder)
-    vocabulary = chat.tokenizer.get_vocab()
-    ordinary = {piece: i for piece, i in vocabulary.items() if i not in added and all(c in byte_of for c in piece)}
-    return {bytes(byte_of[c] for c in piece): i for piece, i in ordinary.items()}
-
-
-def _bytes_of(entry: Mapping[str, Any]) -> bytes:
-    given = entry.get("bytes")
-    return bytes(given) if given else str(entry.get("token", "")).encode()
-
-
-def _top_record(
-    sample: TokenSample, chat: ChatTokens, listed: Sequence[Mapping[str, Any]], pieces: Mapping[bytes, int], width: int
-) -> TokenRecord:
-    """The alternatives in the vocabulary of the student's base; those that it lacks go to the rest.
-
-    That the answer ended is known, and how likely that was is not: the end is taken as certain.
-
-    Raises:
-        RefusedError: no log-probabilities, or tokens that this vocabulary doesn't have.
-    """
-    kept = [entry for entry in listed if _bytes_of(entry) not in (b"", chat.tokenizer.eos_token.encode())]
-    answer = [pieces.get(_bytes_of(entry)) for entry in kept]
-    if not kept or None in answer:
-        raise RefusedError("log-probabilities are missing, or of another tokenizer (set teacher.top_logprobs=0)")
-    rows = [_filled(_alternatives(entry, pieces), width, len(chat.tokenizer)) for entry in kept]
-    rows.append(_filled({chat.end: 0.0}, width, len(chat.tokenizer)))
-    ids_AK = np.array([[i for i, _ in row] for row in rows], np.int64)
-    logs_AK = np.array([[value for _, value in row] for row in rows], np.float32)
-    rest_A = np.clip(1 - np.exp(logs_AK.astype(np.float64)).sum(1), 1e-12, 1.0)
-    ends = chat.byte_ends(sample.ids)
-    ids = [*(int(i) for i in answer if i is not None), chat.end]
-    return TokenRecord(
-        ids=np.array([*sample.ids, *ids], np.int32),
-        ends=np.concatenate([ends, chat.byte_ends(ids, int(ends[-1]))]),
-        first=len(sample.ids),
-        indices=ids_AK.astype(np.int32),
-        logprobs=logs_AK,
-        tail=np.log(rest_A).astype(np.float32),
-    )
-
-
-def _alternatives(entry: Mapping[str, Any], pieces: Mapping[bytes, int]) -> dict[int, float]:
-    found: dict[int, float] = {}
-    for other in (entry, *(entry.get("top_logprobs") or [])):
-        value, number = other.get("logprob"), pieces.get(_bytes_of(other))
-        if not isinstance(value, int | float) or math.isnan(value) or value > 1e-6:
-            raise RefusedError("broken logprobs")
-        if number is not None:
-            found[number] = max(min(float(value), 0.0), EMPTY)
-    return found
-
-
-def _filled(found: Mapping[int, float], width: int, vocabulary_size: int) -> list[tuple[int, float]]:
-    """The likeliest, and where there are fewer than `width`, tokens that were not named."""
-    best = sorted(found.items(), key=lambda pair: -pair[1])[:width]
-    spare = (i for i in range(vocabulary_size) if i not in found)
-    return best + [(next(spare), EMPTY) for _ in range(width - len(best))]
+    return text, logprobs, (int(counts[0]), int(counts[1]))

@@ -37,7 +37,7 @@ def settings(folder):
             **{name: str(folder / f"{name}.jsonl") for name in ("train", "test", "unlabelled")},
             "leakage": "keep",
         },
-        "teacher": {"model": str(folder / "teacher"), "num_epochs": 6, "learning_rate": 1e-2, "max_new_tokens": 12},
+        "teacher": {"model": str(folder / "teacher"), "num_epochs": 40, "learning_rate": 1e-2, "max_new_tokens": 12},
         "student": {"layers": 1},
         "training": {"least_steps": 8, "num_epochs": 1, "learning_rate": 1e-2, "precision": "fp32", "top_k": 4},
     }
@@ -264,13 +264,19 @@ def undecided(text, number):
     return 200, {}, {"id": "x", "object": "chat.completion", "model": "judge", "choices": [choice]}
 
 
-def test_a_judge_behind_an_endpoint_is_asked_in_both_orders(run, capsys):
+def test_a_judge_behind_an_endpoint_is_asked_in_both_orders(folder, tmp_path, capsys):
+    # A student that learned nothing says something else than its teacher, so that there is something to judge.
+    values = settings(folder)
+    training = {**values["training"], "least_steps": 1, "num_epochs": 0.1, "learning_rate": 1e-6}
+    student = {"layers": 1, "base": values["teacher"]["model"]}
+    made = build_generative({**values, "training": training, "student": student, "gguf": "none", "baseline": False})
+    run = run_generative(made, tmp_path / "run", store=folder / "store")
     with Server(undecided) as server:
         by = f"openai:judge@{server.url}"
         arguments = ["judge", str(run.folder), "--by", by, "--second", "teacher", "--rows", "5", "--json"]
         assert main([*arguments, "--dry-run"]) == 0
         forecast = json.loads(capsys.readouterr().out)
-        assert not server.asked and forecast["num_tokens"] > 50 * forecast["num_calls"]
+        assert not server.asked and forecast["num_tokens"] > 50 * forecast["num_calls"] > 0
         assert main(arguments) == 0
         found = json.loads(capsys.readouterr().out)
         assert found["num_rows"] == 5 and found["score"] == 0.5

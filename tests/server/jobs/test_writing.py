@@ -8,6 +8,7 @@ import openai
 import pytest
 
 from potstill.exporters.gguf import export_gguf
+from potstill.report.generative import load_written_content
 from potstill.server.settings import TeacherSettings
 from potstill.students.causal import save_causal_lm
 from tests.lm import TEXTS, tiny_model, tiny_tokenizer
@@ -28,6 +29,17 @@ def free_text(num, start=0):
         said = {"role": "assistant", "content": f"Dear customer {i}, {TEXTS[(i * 3 + 1) % 5]}"}
         lines.append({"messages": [SYSTEM, {"role": "user", "content": f"{TEXTS[i % 5]} {i}"}, said]})
     return "\n".join(map(json.dumps, lines)).encode()
+
+
+def with_logprobs(lines, cut):
+    """Answers with the log-probabilities of their pieces; the last one's are of another text."""
+    found = []
+    for line in map(json.loads, lines.splitlines()):
+        listed = [{"token": piece, "logprob": -0.5} for piece in cut(line["messages"][-1]["content"])]
+        content = [{**token, "top_logprobs": [token, {"token": "qq", "logprob": -2.0}]} for token in listed]
+        found.append({**line, "potstill": {"logprobs": {"content": content}}})
+    found[-1]["potstill"]["logprobs"]["content"].pop(0)
+    return "\n".join(map(json.dumps, found)).encode()
 
 
 @pytest.fixture
@@ -99,6 +111,26 @@ def test_free_text_makes_a_student_that_writes(server):
     assert caught.value.code == "no_cascade"
     _the_dashboard_asks_all(server, client, job, done.fine_tuned_model)
     assert "tiny-lm" in {model.id for model in client.models.list()}
+
+
+def as_the_base(text):
+    tokenizer = tiny_tokenizer()
+    return [tokenizer.decode([i]) for i in tokenizer.encode(text)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("cut", "way"), [(list, "rank"), (as_the_base, "token")])
+def test_log_probabilities_of_the_answers_are_tried_beside_their_texts(server, tmp_path, cut, way):
+    client = server.client()
+    file = upload(client, with_logprobs(free_text(20), cut))
+    settings = {"n_epochs": 4, "batch_size": 8}
+    job = client.fine_tuning.jobs.create(model="tiny-lm", training_file=file, seed=3, hyperparameters=settings)
+    wait(client, job, "succeeded")
+    said = messages(client, job)
+    assert any(f"19 of 20 answers say how sure their teacher was, compared by {way}" in message for message in said)
+    (report,) = tmp_path.rglob("run/report")
+    tried = load_written_content(report).trials
+    assert [trial["signal"] for trial in tried["student"]] == ["top_k", "text"]
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from potstill.errors import ConfigurationError, TeacherUnavailableError
 from potstill.students.causal import (
     cut_causal_lm,
     load_causal_lm,
+    load_tokenizer,
     map_layers,
     measure_importance,
     prune_causal_width,
@@ -90,6 +91,7 @@ def test_a_saved_folder_gives_the_same_answers(tokenizer, tmp_path, tied):
     for _ in range(2):  # the second time it replaces the first
         save_causal_lm(tmp_path / "student", small, small_tokenizer, dtype=torch.float32)
     again, again_tokenizer = load_causal_lm(tmp_path / "student")
+    assert load_tokenizer(tmp_path / "student").get_vocab() == again_tokenizer.get_vocab()
     ids = again_tokenizer.encode(TEXTS[0])
     assert ids == small_tokenizer.encode(TEXTS[0])
     torch.testing.assert_close(logits(small, ids), logits(again, ids), rtol=0, atol=0)
@@ -102,6 +104,8 @@ def test_a_folder_of_something_else_says_what_it_should_hold(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(TeacherUnavailableError, match="and safetensors weights"):
         load_causal_lm(tmp_path)
+    with pytest.raises(TeacherUnavailableError):
+        load_tokenizer(tmp_path)
 
 
 def test_width_that_stays_whole_changes_nothing_and_silent_parts_go_first(tokenizer, model):

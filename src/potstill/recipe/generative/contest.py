@@ -97,7 +97,7 @@ def trials(recipe: GenerativeRecipe, kind: SignalKind) -> tuple[list[WritingTria
         if signal == "top_k":
             raise ConfigurationError(
                 "training.signal is top_k, and this teacher gives text alone. Set teacher.top_logprobs for a server of "
-                "the student's tokenizer, or training.signal=text."
+                "the student's tokenizer (of another one with training.loss=universal_logit), or training.signal=text."
             )
         signal = "text"
     signals: tuple[Literal["top_k", "text"], ...] = ("top_k", "text") if signal == "auto" else (signal,)

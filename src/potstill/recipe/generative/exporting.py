@@ -27,7 +27,7 @@ from potstill.recipe.run import BUNDLE, REPORT, RESULT
 from potstill.report.generative import load_written_content
 from potstill.runtime.generating import GenerativeBundle, LlamaGenerator, open_bundle
 from potstill.runtime.manifest import NAME
-from potstill.students.causal import load_causal_lm
+from potstill.students.causal import load_tokenizer
 from potstill.students.causal.chat import ChatTokens
 from potstill.types import Progress, Silent
 
@@ -108,7 +108,7 @@ def export_writer(
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         saved = shutil.copytree(bundle.folder, root / "student", ignore=shutil.ignore_patterns(FILE, NAME))
-        tokens = ChatTokens(load_causal_lm(saved)[1])
+        tokens = ChatTokens(load_tokenizer(saved))
         chats = [*(list(probe["messages"]) for probe in bundle.manifest.probes), *(messages for messages, _ in rows)]
         prompts = [tokens.text_of(messages) for messages in chats]
         progress.stage(f"convert to gguf, {chosen}")

@@ -193,9 +193,7 @@ class _Work:
     @cached_property
     def has_signal(self) -> bool:
         """Whether a trial learns from stored probabilities."""
-        spec = self.recipe.teacher
-        given = self.teacher is not None or (isinstance(spec, OpenAIText) and spec.top_logprobs > 0)
-        return given and self.recipe.training.signal != "text"
+        return not self.recipe.gives_text and self.recipe.training.signal != "text"
 
     @cached_property
     def num_trials(self) -> int:

@@ -23,7 +23,7 @@ class CausalCut:
     Attributes:
         base: model that it is cut from, a folder or a .gguf file; empty takes the teacher where it is at hand, and the
             packaged one where it is not. A base with other tokens than the teacher's learns by `universal_logit`, or
-            from `text`.
+            from `text`, also where the teacher is behind an API.
         layers: how many stay; no more than there are.
         spread: `first` keeps the lowest, `even` spreads them.
         trim_vocabulary: keep the pieces of the texts at hand alone.
@@ -153,11 +153,27 @@ class GenerativeRecipe:
                 f"training.stored is {self.training.stored}, and a teacher behind an API or on record gives top_k at "
                 "most. Leave it out."
             )
+        if self.training.loss == "universal_logit" and self.training.signal != "text" and self.gives_text:
+            name = "top_logprobs" if isinstance(self.teacher, OpenAIText) else "logprobs"
+            raise ConfigurationError(
+                f"training.loss=universal_logit compares how sure the teacher was, and without teacher.{name} it gives "
+                "texts alone. Set that, or leave the loss out."
+            )
         if self.training.on_policy and not isinstance(self.teacher, CausalLm):
             raise ConfigurationError(
                 "training.on_policy asks the teacher about every text that the student writes, which a teacher behind "
                 "an API or on record can't answer. Give a language model as the teacher, or set training.on_policy=0."
             )
+
+    @property
+    def gives_text(self) -> bool:
+        """Whether nothing but the teacher's texts is asked for."""
+        match self.teacher:
+            case OpenAIText():
+                return not self.teacher.top_logprobs
+            case RecordedText():
+                return not self.teacher.logprobs
+        return False
 
     def to_json(self) -> dict[str, Any]:
         """Everything, defaults included, as JSON values."""

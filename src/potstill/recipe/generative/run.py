@@ -220,6 +220,7 @@ def _teach_all(
     # Without unlabelled prompts it answers those that have an answer: how sure it is says something still.
     pool: Sequence[Chat] = data.unlabelled or data.train
     asked = ask(tuned, pool, store, progress)
+    asked.require_answers()
     written = [text for text in asked.spelled if text is not None]
     cut = make_cut(recipe.student, tuned.base, tuned.base_chat, [*data.train, *data.dev, *pool], written)
     ground = WritingGround(
@@ -277,7 +278,9 @@ def _judge(
     view = None if tuned.model is None else view_of(writers[0], data.test)
     contenders = measured(writers, data.test, view, recipe.teacher.max_new_tokens)
     if view is None:
-        texts = [text or "" for text in ask(tuned, data.test, store, progress).texts]
+        assert tuned.voice is not None, "a teacher that is not at hand has one"
+        said = ask(replace(tuned, teacher=tuned.voice), data.test, store, progress)
+        texts = [text or "" for text in said.texts]
         contenders.insert(0, WrittenContender(name="teacher", title=_teacher_title(recipe, tuned), texts=texts))
     if recipe.baseline:
         pool = data.unlabelled or data.train

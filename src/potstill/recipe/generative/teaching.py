@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from potstill.data.prompts import Chat, PromptData
-from potstill.errors import ConfigurationError
+from potstill.errors import ConfigurationError, DataError
 from potstill.files import digest
 from potstill.recipe.generative.recipe import GenerativeRecipe
 from potstill.recipe.stages import stage
@@ -42,6 +42,8 @@ class Tuned:
         base: the model that the student is cut from.
         base_chat: its tokens.
         curve: of its tuning, empty without.
+        by_rank: its alternatives are known by how likely they were alone, so they mean the same to any tokens.
+        voice: the same where its texts alone are asked for, to be judged; None where it is at hand.
     """
 
     teacher: TokenTeacher
@@ -50,11 +52,13 @@ class Tuned:
     base: Any
     base_chat: ChatTokens
     curve: Sequence[tuple[int, float, float]] = ()
+    by_rank: bool = False
+    voice: TokenTeacher | None = None
 
     @property
     def shares_ids(self) -> bool:
         """Whether the teacher's token ids mean the same to the student's base."""
-        return self.chat.has_ids_of(self.base_chat)
+        return not self.by_rank and self.chat.has_ids_of(self.base_chat)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,19 @@ class Asked:
     def num_usable(self) -> int:
         """Answers that somebody can learn from."""
         return sum(text is not None for text in self.texts)
+
+    def require_answers(self) -> None:
+        """Without any there is nothing that a student could have from its teacher.
+
+        Raises:
+            DataError: all were refused; the message says why.
+        """
+        if self.texts and not self.num_usable:
+            reasons = ", ".join(f"{reason} ({count})" for reason, count in self.capture.num_refused.items())
+            raise DataError(
+                f"the teacher gave no usable answer to any of {len(self.texts)} prompts: {reasons}. A student would "
+                "learn from the labelled rows alone, which its control does too."
+            )
 
 
 def chat_rows(chats: Sequence[Chat], tokens: ChatTokens) -> list[ChatRow]:
@@ -140,12 +157,16 @@ def _check_tokens(recipe: GenerativeRecipe, teacher: ChatTokens, student: ChatTo
             f"and training.loss={training.loss} compares them by id, which would teach noise. Set "
             "training.loss=universal_logit, which compares by rank where both texts meet, or training.signal=text."
         )
-    for name, tokens in (("the teacher", teacher), ("student.base", student)):
-        if not tokens.is_on_bytes():
-            raise ConfigurationError(
-                f"the tokenizer of {name} is not on bytes, so where its tokens meet the other's isn't known. Give a "
-                "model with a byte-level tokenizer, or set training.signal=text."
-            )
+    _check_bytes("the teacher", teacher)
+    _check_bytes("student.base", student)
+
+
+def _check_bytes(name: str, tokens: ChatTokens) -> None:
+    if not tokens.is_on_bytes():
+        raise ConfigurationError(
+            f"the tokenizer of {name} is not on bytes, so where its tokens meet the other's isn't known. Give a model "
+            "with a byte-level tokenizer, or set training.signal=text."
+        )
 
 
 def _distant(
@@ -154,12 +175,18 @@ def _distant(
     """A teacher that is not at hand; the student is cut from a model that is."""
     model, chat = _load_base(recipe, dtype, device)
     chats = [*data.unlabelled, *data.train, *data.test]
-    teacher: TokenTeacher
+    by_rank = recipe.training.loss == "universal_logit" and recipe.training.signal != "text"
+    if by_rank:
+        _check_bytes("student.base", chat)
+    teacher: RecordedTextTeacher | OpenAITextTeacher
     if isinstance(spec, RecordedText):
-        teacher = RecordedTextTeacher(spec, chat, chats)
+        teacher = RecordedTextTeacher(spec, chat, chats, by_rank=by_rank)
     else:
-        teacher = OpenAITextTeacher(spec, chat, {chat.text_of(c.to_json()): c.to_json() for c in chats})
-    return Tuned(teacher=teacher, chat=chat, model=None, base=model, base_chat=chat)
+        messages = {chat.text_of(c.to_json()): c.to_json() for c in chats}
+        teacher = OpenAITextTeacher(spec, chat, messages, by_rank=by_rank)
+    return Tuned(
+        teacher=teacher, chat=chat, model=None, base=model, base_chat=chat, by_rank=by_rank, voice=teacher.in_text()
+    )
 
 
 def _tune(

@@ -60,7 +60,8 @@ class Translator:
         """For each id of the teacher that of the student, -1 for what it lacks: all where they are other tokens."""
         if self.tuned.shares_ids:
             return self.cut.new_ids()
-        return np.full(int(self.tuned.model.get_input_embeddings().weight.shape[0]), -1)
+        model = self.tuned.base if self.tuned.model is None else self.tuned.model
+        return np.full(int(model.get_input_embeddings().weight.shape[0]), -1)
 
     @cached_property
     def head(self) -> Tensor:

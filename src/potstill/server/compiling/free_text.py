@@ -18,11 +18,13 @@ class WrittenRow:
         line: of the file.
         messages: turns before the answer, each a text with its role.
         answer: a text.
+        logprobs: of the answer's tokens, as a choice has them, unchecked; None without.
     """
 
     line: int
     messages: tuple[dict[str, str], ...]
     answer: str
+    logprobs: Any = None
 
 
 def read_written(examples: Sequence[Example]) -> tuple[list[WrittenRow], tuple[int, ...]]:
@@ -42,7 +44,8 @@ def read_written(examples: Sequence[Example]) -> tuple[list[WrittenRow], tuple[i
         key = (tuple((turn["role"], turn["content"]) for turn in kept), answer)
         if key not in seen:
             seen.add(key)
-            rows.append(WrittenRow(line=example.line, messages=kept, answer=answer))
+            logprobs = example.extras.get("logprobs")
+            rows.append(WrittenRow(line=example.line, messages=kept, answer=answer, logprobs=logprobs))
     if examples and not rows:
         raise DataError(
             "every line holds pictures or calls of tools; a student that writes learns from chats of text. Use lines "

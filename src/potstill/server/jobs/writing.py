@@ -11,7 +11,7 @@ from pathlib import Path
 from potstill.data.prompts import PromptOptions
 from potstill.errors import MissingExtraError
 from potstill.exporters.gguf import export_gguf
-from potstill.files import canonical_json, write_atomic
+from potstill.files import write_atomic
 from potstill.recipe.generative.recipe import CausalCut, GenerativeRecipe, GenerativeTraining
 from potstill.recipe.generative.run import run_generative
 from potstill.recipe.run import Run
@@ -20,12 +20,17 @@ from potstill.server.jobs.curve import Curve, results_csv
 from potstill.server.jobs.request import JobRequest, hyperparameters
 from potstill.server.jobs.telling import NUM_CHECKPOINTS, Say, checkpoints_of, event
 from potstill.server.jobs.training import CHECKPOINT_EVERY_S, Watched
+from potstill.students.causal import load_tokenizer
+from potstill.students.causal.chat import ChatTokens
 from potstill.teachers.causal_lm import packaged_gguf
 from potstill.teachers.openai_text import RecordedText
+from potstill.teachers.openai_tokens import can_be_ranked, share_with_ids
 
-MESSAGES, TEACHER = "messages", "@teacher"
+MESSAGES, TEACHER, LOGPROBS = "messages", "@teacher", "@logprobs"
 MOST_LAYERS = 8
 LONGEST_ANSWER = 1024
+# Of a teacher with the base's tokens; a model may now and then say a word in other pieces than its tokenizer would.
+LEAST_ALIKE = 0.9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,10 +55,20 @@ def train_writer(
         PotstillError: it can't be trained.
         PreemptedError: it was asked to stop.
     """
+    rows = [row if can_be_ranked(row.answer.strip(), row.logprobs) else replace(row, logprobs=None) for row in rows]
     write_chats(folder / "train.jsonl", rows)
     write_chats(folder / "test.jsonl", held)
     source = Path(base.path) if base.path else packaged_gguf()
     recipe = make_recipe(request, source, rows, folder, has_test=bool(held))
+    num_sure = sum(row.logprobs is not None for row in rows)
+    if num_sure:
+        event(
+            say,
+            "logprobs",
+            f"Log-probabilities of {num_sure} of {len(rows)} answers say how sure their teacher was, compared by "
+            f"{'rank' if recipe.training.loss == 'universal_logit' else 'token'}; dev rows choose between learning "
+            "from them and from the texts alone",
+        )
     event(say, "student", f"Student: {recipe.student.layers} layers of {base.name}")
     curve = Curve(folder / "run", say)
     done = run_generative(recipe, folder / "run", progress=Watched(curve), device="cpu", store=folder / "store")
@@ -66,20 +81,32 @@ def train_writer(
 def write_chats(path: Path, rows: Sequence[WrittenRow]) -> None:
     """Rows as potstill reads them; the answer is the label and what the teacher said."""
     lines = [
-        canonical_json(
-            {MESSAGES: [*row.messages, {"role": "assistant", "content": row.answer}], TEACHER: row.answer.strip()}
-        )
+        {
+            MESSAGES: [*row.messages, {"role": "assistant", "content": row.answer}],
+            TEACHER: row.answer.strip(),
+            LOGPROBS: row.logprobs,
+        }
         for row in rows
     ]
-    write_atomic(path, b"\n".join(lines) + b"\n")
+    write_atomic(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
 def make_recipe(
     request: JobRequest, base: Path, rows: Sequence[WrittenRow], folder: Path, *, has_test: bool
 ) -> GenerativeRecipe:
-    """The recipe of a job: the file's answers are both the gold ones and what the teacher said."""
+    """The recipe of a job: the file's answers are both the gold ones and what the teacher said.
+
+    Log-probabilities of a teacher whose tokens are those of the base are compared by id, all others by rank.
+    """
     wanted = hyperparameters(request)
-    training = GenerativeTraining(signal="text", checkpoint_every_s=CHECKPOINT_EVERY_S, num_checkpoints=NUM_CHECKPOINTS)
+    sure = [(row.answer.strip(), row.logprobs) for row in rows if row.logprobs is not None]
+    is_unlike = bool(sure) and share_with_ids(ChatTokens(load_tokenizer(base)), sure) < LEAST_ALIKE
+    training = GenerativeTraining(
+        signal="auto" if sure else "text",
+        loss="universal_logit" if is_unlike else "forward_kl",
+        checkpoint_every_s=CHECKPOINT_EVERY_S,
+        num_checkpoints=NUM_CHECKPOINTS,
+    )
     if wanted["n_epochs"] != "auto":
         training = replace(training, num_epochs=wanted["n_epochs"], least_steps=1)
     if wanted["batch_size"] != "auto":
@@ -92,7 +119,9 @@ def make_recipe(
         data=PromptOptions(
             train=str(folder / "train.jsonl"), test=str(folder / "test.jsonl") if has_test else "", messages=MESSAGES
         ),
-        teacher=RecordedText(column=TEACHER, max_new_tokens=min(LONGEST_ANSWER, longest + 8)),
+        teacher=RecordedText(
+            column=TEACHER, logprobs=LOGPROBS if sure else "", max_new_tokens=min(LONGEST_ANSWER, longest + 8)
+        ),
         student=CausalCut(base=str(base), layers=min(MOST_LAYERS, num_layers(base))),
         training=training,
         baseline=False,

@@ -29,18 +29,51 @@ def load_causal_lm(path: Path, *, dtype: torch.dtype = torch.float32) -> tuple[A
         MissingExtraError: transformers, or for GGUF `gguf` and `accelerate`, are not installed.
         TeacherUnavailableError: nothing there that can be read.
     """
-    try:
+    with _reading(path) as place:
         from transformers import AutoModelForCausalLM, AutoTokenizer
-    except ImportError as error:
-        raise MissingExtraError("transformers", "lm") from error
+
+        tokenizer = AutoTokenizer.from_pretrained(**place)
+        model = AutoModelForCausalLM.from_pretrained(**place, dtype=dtype)
+    if path.is_file():
+        state = {name: tensor for name, tensor in model.state_dict().items() if name != "lm_head.weight"}
+        if not model.config.tie_word_embeddings:
+            state["lm_head.weight"] = model.lm_head.weight.detach()
+        model = build(type(model), plain_config(model.config), state, generation_config=model.generation_config)
+        model, tokenizer = model.to(dtype), with_pre_tokenizer(tokenizer, read_pre_tokenizer_name(path))
+    return model.eval(), tokenizer
+
+
+def load_tokenizer(path: Path) -> Any:
+    """The tokenizer of such a folder or file alone.
+
+    Raises:
+        MissingExtraError: as for the whole.
+        TeacherUnavailableError: as for the whole.
+    """
+    with _reading(path) as place:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(**place)
+    return with_pre_tokenizer(tokenizer, read_pre_tokenizer_name(path)) if path.is_file() else tokenizer
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[dict[str, str]]:
+    """How transformers is told where a model lies; what it can't do is said in our words.
+
+    Raises:
+        MissingExtraError: transformers, or for GGUF `gguf` and `accelerate`, are not installed.
+        TeacherUnavailableError: nothing there that can be read.
+    """
     is_gguf = path.is_file()
     place = {"pretrained_model_name_or_path": str(path.parent if is_gguf else path)}
-    if is_gguf:
-        place["gguf_file"] = path.name
+    try:
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("transformers", "lm") from error
     try:
         with _parsed_once() if is_gguf else contextlib.nullcontext():
-            tokenizer = AutoTokenizer.from_pretrained(**place)
-            model = AutoModelForCausalLM.from_pretrained(**place, dtype=dtype)
+            yield {**place, "gguf_file": path.name} if is_gguf else place
     except ImportError as error:
         raise MissingExtraError("gguf and accelerate", "lm") from error
     except (OSError, ValueError, KeyError) as error:
@@ -48,13 +81,6 @@ def load_causal_lm(path: Path, *, dtype: torch.dtype = torch.float32) -> tuple[A
             f"{path} holds no causal language model that transformers can read ({error}). Give a folder with "
             "config.json, tokenizer.json and safetensors weights, or one .gguf file."
         ) from error
-    if is_gguf:
-        state = {name: tensor for name, tensor in model.state_dict().items() if name != "lm_head.weight"}
-        if not model.config.tie_word_embeddings:
-            state["lm_head.weight"] = model.lm_head.weight.detach()
-        model = build(type(model), plain_config(model.config), state, generation_config=model.generation_config)
-        model, tokenizer = model.to(dtype), with_pre_tokenizer(tokenizer, read_pre_tokenizer_name(path))
-    return model.eval(), tokenizer
 
 
 @contextlib.contextmanager
