@@ -80,6 +80,10 @@ class Ground:
         """Whether the inputs are texts."""
         return isinstance(self.context.transfer_inputs[0], str)
 
+    def context_of(self, name: str) -> StudentContext:
+        """What a contender is built from: the baseline is what one would have without all this, so it starts anew."""
+        return replace(self.context, parent=None) if name == "baseline" else self.context
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialResult:
@@ -159,19 +163,23 @@ def run_trial(
         "seed": seed,
         "stop_after": stop_after,
     }
-    # A linear model counts n-grams and has no parent among networks.
-    parent = ground.context.parent if builder.kind != "linear" else None
+    context = ground.context_of(name)
+    parent = context.parent
     if parent is not None:
         ingredients["parent"] = [parent.digest, parent.delta_share]
     folder = stage(ground.run_folder, name, ingredients).folder
-    student = builder.build(ground.context, dropout=trial.dropout)
+    student = builder.build(context, dropout=trial.dropout)
     if parent is None:
         start_head(student, lesson.inputs, lesson.labels, ground.device)
     else:
         parent.give(student.module)
+        student = replace(student, ranges=parent.ranges)
     task = _task(student, trial, lesson, ground, seed)
     num_snapshots = ground.training.num_checkpoints if name == "student" else 0
     plan = replace(_plan(trial, builder, ground, seed), stop_after=stop_after, num_snapshots=num_snapshots)
+    if parent is not None:
+        # The head of a parent knows its classes already.
+        plan = replace(plan, head_rate=1.0)
     ground.progress.stage(f"{name}: {trial.name}", stop_after or plan.num_steps)
     error = ""
     state = TrainingState()
@@ -275,8 +283,7 @@ def _plan(trial: Trial, builder: StudentBuilder, ground: Ground, seed: int) -> P
         num_steps=trial.num_steps,
         batch_size=training.batch_size,
         learning_rate=trial.learning_rate,
-        # The head of a parent knows its classes already.
-        head_rate=way.head_rate if ground.context.parent is None else 1.0,
+        head_rate=way.head_rate,
         weight_decay=training.weight_decay if way.weight_decay is None else way.weight_decay,
         evaluate_every=max(1, trial.num_steps // 20),
         patience=training.patience or (USUAL_PATIENCE if ground.is_text else None),
