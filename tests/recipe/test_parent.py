@@ -23,6 +23,7 @@ from potstill.report.storage import load_content
 from potstill.students import Static
 from potstill.teachers import Scratch
 from potstill.training.settings import Training
+from potstill.types import Silent
 from tests.toys import sentences
 
 
@@ -70,6 +71,41 @@ def test_a_child_is_like_its_parent_and_as_good(parent):
     scores = load_content(child.report.parent).assessment.scores
     (baseline,) = (found for found in scores if found.name == "baseline")
     assert float(baseline.notes["learning_rate"]) == 2e-3 * way_of("linear").rate_factor
+
+
+class Killed(BaseException):
+    """What nobody catches."""
+
+
+class DiesInTheSecondTraining(Silent):
+    def __init__(self):
+        self.steps_left = None
+
+    def stage(self, name, total=None):
+        self.steps_left = 4 if name.startswith("student: ") and "most moved alone" in name else None
+
+    def advance(self, count=1):
+        if self.steps_left is not None:
+            self.steps_left -= 1
+            if not self.steps_left:
+                raise Killed
+
+
+def test_what_moved_most_is_trained_again_alone_and_survives_a_kill(parent):
+    folder, before = parent
+    light = Training(num_epochs=2, num_trials=1, learning_rate=1e-3, precision="fp32", batch_size=32, refit="yes")
+    light = replace(light, checkpoint_every_s=0)
+    recipe = recipe_of(folder, 200, parent=str(before.folder), training=light)
+    whole = run(recipe, folder / "whole", store=folder / "store")
+    with pytest.raises(Killed):
+        run(recipe, folder / "killed", store=folder / "store", progress=DiesInTheSecondTraining())
+    resumed = run(recipe, folder / "killed", store=folder / "store")
+    assert files(resumed.bundle)["model.onnx"] == files(whole.bundle)["model.onnx"]
+    trials = load_content(whole.report.parent).trials
+    for name in ("student", "control"):
+        plain, alone = trials[name]
+        assert alone["name"] == f"{plain['name']}, most moved alone"
+        assert alone["learning_rate"] == pytest.approx(10 * plain["learning_rate"])
 
 
 def test_another_network_or_other_classes_are_no_parent(parent):

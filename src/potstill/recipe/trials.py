@@ -15,6 +15,11 @@ from potstill.training.settings import Training, Trial
 # Fewer steps than this teach a small network nothing, however few the rows are.
 LEAST_STEPS = 600
 
+# Who goes on from a parent knows most already; large steps would forget it and move every weight. In its second
+# training few weights move, and those learn as in a student that starts anew (docs/log.md).
+PARENT_RATE = 0.1
+SPARSE_RATE = 1 / PARENT_RATE
+
 # Factors on the rate and additions to the dropout, in the order in which they are tried.
 NEIGHBOURS = ((0.5, 0.0), (2.0, 0.0), (1.0, 0.2), (0.5, 0.2), (2.0, 0.2), (4.0, 0.0), (0.25, 0.0), (4.0, 0.2))
 
@@ -138,6 +143,11 @@ def control_trials(training: Training, base: Defaults, num_steps: int, *, is_lin
     augmented = replace(regular, name="dropout, augmentation", augmentation=0.1)
     smooth = replace(regular, name="dropout, smoothing", label_smoothing=0.1)
     return [plain, regular, augmented, smooth, *_tuned(plain)[1:]][: training.num_trials]
+
+
+def sparse_trial(first: Trial) -> Trial:
+    """The second training of a child, of what moved most in the first one alone: few weights bear a larger rate."""
+    return replace(first, name=f"{first.name}, most moved alone", learning_rate=first.learning_rate * SPARSE_RATE)
 
 
 def _tuned(trial: Trial) -> list[Trial]:

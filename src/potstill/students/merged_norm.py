@@ -22,6 +22,7 @@ class MergedNorm(nn.BatchNorm2d):
         assert self.running_var is not None, "statistics are tracked unless one asks otherwise"
         self.running_var.fill_(1 - eps)
         self.weight.requires_grad_(False)
+        self.eval()
 
     def train(self, mode: bool = True) -> Self:
         """Never counts statistics of a batch, whatever is asked."""

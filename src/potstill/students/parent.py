@@ -23,7 +23,11 @@ from potstill.students.base import Ranges
 from potstill.students.deltas import DELTA_SHARE, Kept, keep_most_moved
 from potstill.students.deployed_weights import read_weights
 from potstill.students.merged_norm import MergedNorm, deployed_parameters, merge_norms
+from potstill.students.sparse import Moved
 from potstill.types import FloatArray, LabelSchema
+
+# Of the delta's share: as many weights as that are trained a second time (docs/log.md).
+SPARSE_SHARE = 0.7
 
 Reads = TypeVar("Reads")
 
@@ -89,13 +93,23 @@ class Parent:
 
     def keep_grid(self, module: nn.Module) -> Kept:
         """Puts back what moved least, and the rest on the parent's grid, so that it is rounded with the same steps."""
+        kept = self._kept(module, self.delta_share)
         parameters = deployed_parameters(module)
-        after = {name: parameter.detach().cpu().numpy() for name, parameter in parameters.items()}
-        kept = keep_most_moved(self.weights, after, self.steps, delta_share=self.delta_share)
         with torch.no_grad():
             for name, parameter in parameters.items():
                 parameter.copy_(torch.from_numpy(kept.values[name]))
         return kept
+
+    def most_moved(self, module: nn.Module) -> Moved:
+        """Which weights of a trained network are worth a second training of their own, name -> mask.
+
+        Fewer than a delta could carry: trained alone they spread further over the grid, and such a delta takes more.
+        """
+        return self._kept(module, SPARSE_SHARE * self.delta_share).moved
+
+    def _kept(self, module: nn.Module, share: float) -> Kept:
+        after = {name: parameter.detach().cpu().numpy() for name, parameter in deployed_parameters(module).items()}
+        return keep_most_moved(self.weights, after, self.steps, delta_share=share)
 
 
 def _other_state(module: nn.Module) -> list[str]:
