@@ -144,12 +144,17 @@ def hold_contest(
             best = result
     if best.error:
         raise DivergedError(f"every trial of the {name} failed; the first: {best.error}")
-    parent = ground.context_of(name).parent
-    if parent is not None and parent.delta_share < 1 and any(moved.any() for moved in best.moved.values()):
+    if is_worth_sparse(best, ground.context_of(name)):
         again = run_trial(name, builder, sparse_trial(best.trial), lesson, ground, seed=seed, first=best)
         results.append(again)
         best = again if is_better(again.dev_nll, best.dev_nll) else best
     return best, results
+
+
+def is_worth_sparse(best: TrialResult, context: StudentContext) -> bool:
+    """Whether a second training could gain anything: a delta can't carry all, and something moved."""
+    parent = context.parent
+    return parent is not None and parent.delta_share < 1 and any(moved.any() for moved in best.moved.values())
 
 
 def run_again(

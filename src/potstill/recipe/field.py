@@ -15,7 +15,7 @@ from potstill.files import digest
 from potstill.recipe.contest import Ground, Lesson, TrialResult, hold_contest, run_again
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.teaching import Teaching
-from potstill.recipe.trials import PARENT_RATE, control_trials, count_steps, defaults, student_trials, way_of
+from potstill.recipe.trials import control_trials, count_steps, defaults, student_trials, way_of
 from potstill.recipe.weighting import class_weights
 from potstill.students import StudentBuilder, StudentContext
 from potstill.students.linear import usual_linear
@@ -191,7 +191,7 @@ def trial_lists(recipe: Recipe, teaching: Teaching, builder: StudentBuilder) -> 
     num_labelled, num_rows = len(teaching.control.inputs), len(teaching.student.inputs)
     way = way_of(builder.kind)
     if recipe.parent:
-        way = replace(way, rate_factor=way.rate_factor * PARENT_RATE)
+        way = replace(way, rate_factor=way.rate_factor * way.child_factor)
     base = defaults(
         recipe.training,
         num_labelled=num_labelled,

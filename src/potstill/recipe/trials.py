@@ -15,10 +15,8 @@ from potstill.training.settings import Training, Trial
 # Fewer steps than this teach a small network nothing, however few the rows are.
 LEAST_STEPS = 600
 
-# Who goes on from a parent knows most already; large steps would forget it and move every weight. In its second
-# training few weights move, and those learn as in a student that starts anew (docs/log.md).
-PARENT_RATE = 0.1
-SPARSE_RATE = 1 / PARENT_RATE
+# Rate of the second training of a child over that of its first one: few weights move (docs/log.md).
+SPARSE_RATE = 10.0
 
 # Factors on the rate and additions to the dropout, in the order in which they are tried.
 NEIGHBOURS = ((0.5, 0.0), (2.0, 0.0), (1.0, 0.2), (0.5, 0.2), (2.0, 0.2), (4.0, 0.0), (0.25, 0.0), (4.0, 0.2))
@@ -34,6 +32,8 @@ class Way:
         head_rate: factor on the learning rate of its head.
         dropout: where the recipe is silent; None follows the data.
         weight_decay: None takes `training.weight_decay`, which is meant for AdamW.
+        child_factor: factor on the learning rate of one that goes on from a parent. It knows most already; large steps
+            would forget it and move every weight. Where normalisations are merged, nothing evens large steps out.
     """
 
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -41,6 +41,7 @@ class Way:
     head_rate: float = 1.0
     dropout: float | None = None
     weight_decay: float | None = None
+    child_factor: float = 0.1
 
 
 DEFAULT_WAY = Way()
@@ -49,9 +50,9 @@ DEFAULT_WAY = Way()
 # at small ones, at which a head that knows nothing yet would never arrive.
 WAYS = {
     "linear": Way(optimizer="sgd", rate_factor=3000.0, weight_decay=0.0),
-    "resnet": Way(optimizer="sgd", rate_factor=70.0, weight_decay=5e-4),
-    "ds_cnn": Way(rate_factor=3.0),
-    "bc_resnet": Way(rate_factor=3.0),
+    "resnet": Way(optimizer="sgd", rate_factor=70.0, weight_decay=5e-4, child_factor=0.01),
+    "ds_cnn": Way(rate_factor=3.0, child_factor=0.01),
+    "bc_resnet": Way(rate_factor=3.0, child_factor=0.01),
     "encoder": Way(rate_factor=0.1, head_rate=20.0, dropout=0.1),
 }
 
