@@ -33,7 +33,8 @@ class Way:
         dropout: where the recipe is silent; None follows the data.
         weight_decay: None takes `training.weight_decay`, which is meant for AdamW.
         child_factor: factor on the learning rate of one that goes on from a parent. It knows most already; large steps
-            would forget it and move every weight. Where normalisations are merged, nothing evens large steps out.
+            would forget it and move every weight. Plain gradients want smaller ones still where normalisations, which
+            even them out, are merged.
     """
 
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -51,8 +52,8 @@ DEFAULT_WAY = Way()
 WAYS = {
     "linear": Way(optimizer="sgd", rate_factor=3000.0, weight_decay=0.0),
     "resnet": Way(optimizer="sgd", rate_factor=70.0, weight_decay=5e-4, child_factor=0.01),
-    "ds_cnn": Way(rate_factor=3.0, child_factor=0.01),
-    "bc_resnet": Way(rate_factor=3.0, child_factor=0.01),
+    "ds_cnn": Way(rate_factor=3.0),
+    "bc_resnet": Way(rate_factor=3.0),
     "encoder": Way(rate_factor=0.1, head_rate=20.0, dropout=0.1),
 }
 

@@ -26,7 +26,7 @@ def train_alone(module: nn.Module, chosen: Moved) -> None:
         if not parameter.requires_grad:
             continue
         share = torch.from_numpy(chosen[name].astype(np.float32)) if name in chosen else torch.zeros_like(parameter)
-        parameter.register_hook(partial(_only, share))
+        parameter.register_hook(partial(_only, share))  # type: ignore[no-untyped-call]
 
 
 def _only(share: Tensor, gradient: Tensor) -> Tensor:
