@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from potstill.errors import ConfigurationError
 from potstill.runtime import load
@@ -76,20 +76,18 @@ class Parent:
             ConfigurationError: it is another network.
         """
         merge_norms(module)
-        parameters = deployed_parameters(module)
-        for name in [*parameters, *_other_state(module)]:
-            shape = tuple(parameters[name].shape) if name in parameters else ()
-            found = self.weights[name].shape if name in self.weights and name in parameters else None
-            if found != shape:
+        needed = {**deployed_parameters(module), **_other_state(module)}
+        for name, tensor in needed.items():
+            found = self.weights[name].shape if name in self.weights else "nothing of that name"
+            if found != tuple(tensor.shape):
                 raise ConfigurationError(
-                    f"the parent is another network: {name} is {shape} here, and the parent has "
-                    f"{found or 'nothing of that name'}. Name the student with the options that the parent was built "
-                    "with. Parents of cnn, static, encoder, linear, resnet, ds_cnn, bc_resnet and pixel_cnn students "
-                    "can be gone on from; others are distilled anew."
+                    f"the parent is another network: {name} is {tuple(tensor.shape)} here, and the parent has {found}. "
+                    "Name the student with the options that the parent was built with. cnn, static, encoder, linear, "
+                    "resnet, ds_cnn, bc_resnet and pixel_cnn can go on from a parent; others are distilled anew."
                 )
         with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(torch.from_numpy(self.weights[name]))
+            for name, tensor in needed.items():
+                tensor.copy_(torch.from_numpy(self.weights[name]))
 
     def keep_grid(self, module: nn.Module) -> Kept:
         """Puts back what moved least, and the rest on the parent's grid, so that it is rounded with the same steps."""
@@ -112,11 +110,12 @@ class Parent:
         return keep_most_moved(self.weights, after, self.steps, delta_share=share)
 
 
-def _other_state(module: nn.Module) -> list[str]:
+def _other_state(module: nn.Module) -> dict[str, Tensor]:
     """What a network keeps beside parameters and merged normalisations; no deployed graph has it by name."""
     merged = {path for path, norm in module.named_modules() if isinstance(norm, MergedNorm)}
     names = dict(module.named_parameters())
-    return [name for name in module.state_dict() if name not in names and name.rpartition(".")[0] not in merged]
+    state = module.state_dict()
+    return {name: state[name] for name in state if name not in names and name.rpartition(".")[0] not in merged}
 
 
 def read_parent(path: Path, *, delta_share: float = DELTA_SHARE) -> Parent:
