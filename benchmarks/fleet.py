@@ -11,13 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from tests.runtime.bundles import TOKENIZER, manifest, network
 
-from benchmarks import tables
+from benchmarks import pictures, tables
 from benchmarks.record import record
 from potstill import DataOptions, Recipe
 from potstill.fleet.device.metadata import refresh
@@ -25,11 +26,12 @@ from potstill.fleet.device.place import enroll
 from potstill.fleet.device.update import update
 from potstill.fleet.publisher import create_fleet, publish
 from potstill.fleet.publisher.deltas import make_deltas
-from potstill.recipe import Controls
+from potstill.recipe import Controls, contest
 from potstill.recipe.recipe import Export
 from potstill.recipe.run import run
+from potstill.report.storage import load_content
 from potstill.runtime.bundle import write_bundle
-from potstill.students import Cnn
+from potstill.students import Cnn, DsCnn, ResNet
 from potstill.students.parent import read_parent
 from potstill.teachers import Recorded
 from potstill.testing.simulate_fleet import simulate_fleet
@@ -175,65 +177,78 @@ def moved_share(before, after):
 
 
 def deltas(args):
-    """BANKING77: a student of some rows is deployed, a child of it learns from these and half as many more."""
-    rows = tables.banking()
-    train, test = rows["train"], rows["test"]
-    order = np.random.default_rng(0).permutation(len(train["text"]))
+    """A student of some rows is deployed, a child of it learns from these and half as many more."""
+    runs = []
+    for draw in args.draws:
+        with tempfile.TemporaryDirectory() as scratch:
+            for found in deltas_of(Path(scratch), draw, args):
+                runs.append({"draw": draw, **found})
+                print(runs[-1], flush=True)
+                record("fleet_deltas" if args.student == "cnn" else f"fleet_deltas_{args.student}", runs)
 
-    def some(count):
-        found = {name: [values[i] for i in order[:count]] for name, values in train.items()}
-        return {**found, "said": found["label"]}
 
+def job_of(student):
+    """Training and test rows of the benchmark's job for a student, what it reads, and the student."""
+    if student == "cnn":
+        rows = tables.banking()
+        return rows["train"], rows["test"], {"text": "text"}, Cnn(width=96, narrow_filters=128, wide_filters=96)
+    made = {"resnet": ResNet(depth=8, width=8), "ds_cnn": DsCnn(width=48, num_blocks=4)}[student]
+    train, test = (pictures.columns(pictures.read(part)) for part in ("train", "test"))
+    return train, {name: values[:2000] for name, values in test.items()}, {"image": "image"}, made
+
+
+def deltas_of(root, draw, args):
+    """The cases of one draw of rows."""
+    train, test, column, student = job_of(args.student)
+    order = np.random.default_rng(draw).permutation(len(train["label"]))
     options = {
-        "data": DataOptions(text="text", label=("label",)),
+        "data": DataOptions(**column, label=("label",)),
         "teacher": Recorded(label_column="said"),
-        "student": Cnn(width=96, narrow_filters=128, wide_filters=96),
+        "student": student,
         "controls": Controls(baseline=False),
         "export": Export(precision="int8_weights"),
+        "seed": draw,
     }
-    test = {**test, "said": test["label"]}
-    runs = []
-    with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch)
 
-        def distil(name, count, training, **more):
-            recipe = Recipe(**{**options, **more}, training=training)
-            given = {"train": some(count), "test": test}
-            return run(recipe, root / name, tables=given, store=root / "store")
+    def distil(name, count, training, **more):
+        recipe = Recipe(**{**options, **more}, training=training)
+        taken = {column: [values[i] for i in order[:count]] for column, values in train.items()}
+        given = {"train": {**taken, "said": taken["label"]}, "test": {**test, "said": test["label"]}}
+        return run(recipe, root / name, tables=given, store=root / "store")
 
-        first = distil("parent", args.rows, Training(num_epochs=args.epochs, num_trials=1, refit="no"))
-        was = first.result["student"]["accuracy"]
-        print("deployed", was, flush=True)
-        child = {"parent": str(first.folder)}
-        whole = {**child, "export": Export(precision="int8_weights", delta_share=1.0)}
+    def light(num_epochs, **rate):
+        return Training(num_epochs=num_epochs, num_trials=1, refit="no", **rate)
 
-        def light(num_epochs, **rate):
-            return Training(num_epochs=num_epochs, num_trials=1, refit="no", **rate)
-
-        cases = [
-            ("2 epochs", child, light(2)),
-            ("2 epochs, nothing cut", whole, light(2)),
-            ("2 epochs, rate 5e-4", child, light(2, learning_rate=5e-4)),
-            ("6 epochs", child, light(6)),
-            ("6 epochs, nothing cut", whole, light(6)),
-            ("anew, no parent", {}, light(args.epochs)),
-        ]
-        for i, (name, more, training) in enumerate(cases):
+    first = distil("parent", args.rows, light(args.epochs))
+    was = first.result["student"]["accuracy"]
+    child = {"parent": str(first.folder)}
+    whole = {**child, "export": Export(precision="int8_weights", delta_share=1.0)}
+    # Case, whether what moved most is trained again, parent, training.
+    cases = [
+        ("2 epochs, once", False, child, light(2)),
+        ("2 epochs", True, child, light(2)),
+        ("6 epochs, once", False, child, light(6)),
+        ("6 epochs", True, child, light(6)),
+        ("6 epochs, nothing cut", False, whole, light(6)),
+        ("20 epochs", True, child, light(20)),
+        ("anew, no parent", False, {}, light(args.epochs)),
+    ]
+    if args.student == "cnn":
+        cases.append(("6 epochs, rate of a student anew, once", False, child, light(6, learning_rate=2e-3)))
+    for i, (name, again, more, training) in enumerate(cases):
+        with nullcontext() if again else patch.object(contest, "is_worth_sparse", return_value=False):
             made_by = distil(f"child-{i}", args.rows * 3 // 2, training, **more)
-            made = {d.file: d for d in make_deltas([files(first.bundle)], files(made_by.bundle))}
-            delta = made.get("model.onnx")
-            runs.append(
-                {
-                    "case": name,
-                    "deployed_accuracy": was,
-                    "accuracy": made_by.result["student"]["accuracy"],
-                    "model_bytes": len(files(made_by.bundle)["model.onnx"]),
-                    "delta": delta.to_json() if delta else None,
-                    "weights_moved": moved_share(first.bundle, made_by.bundle) if more else None,
-                }
-            )
-            print(runs[-1], flush=True)
-            record("fleet_deltas", runs)
+        made = {d.file: d for d in make_deltas([files(first.bundle)], files(made_by.bundle))}
+        delta = made.get("model.onnx")
+        yield {
+            "case": name,
+            "deployed_accuracy": was,
+            "accuracy": made_by.result["student"]["accuracy"],
+            "trials": load_content(made_by.report.parent).trials["student"],
+            "model_bytes": len(files(made_by.bundle)["model.onnx"]),
+            "delta": delta.to_json() if delta else None,
+            "weights_moved": moved_share(first.bundle, made_by.bundle) if more else None,
+        }
 
 
 def simulate(args):
@@ -262,6 +277,8 @@ def main():
     parser.add_argument("--devices", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--rows", type=int, default=3000)
+    parser.add_argument("--student", choices=["cnn", "resnet", "ds_cnn"], default="cnn")
+    parser.add_argument("--draws", type=int, nargs="+", default=[0])
     args = parser.parse_args()
     {"updates": updates, "polls": polls, "deltas": deltas, "simulate": simulate}[args.what](args)
 

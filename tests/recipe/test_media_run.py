@@ -1,12 +1,14 @@
 """The whole way for pictures and for sounds, small."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from potstill.cli.main import main
 from potstill.data import DataOptions
+from potstill.fleet.publisher.deltas import make_deltas
 from potstill.recipe import Recipe
 from potstill.recipe.run import run
 from potstill.students import DsCnn, ResNet
@@ -78,6 +80,25 @@ def test_a_second_run_asks_the_teacher_nothing(picture_run):
         store=store,
     )
     assert again.result["teacher_calls"] == 0
+
+
+def test_a_child_of_pictures_is_a_small_delta_and_as_good(picture_run):
+    folder = picture_run.folder.parent
+    recipe = Recipe(
+        data=DataOptions(image="image", label=("label",)),
+        teacher=TEACHER,
+        student=ResNet(depth=8, width=4),
+        training=replace(TRAINING, num_epochs=3),
+        parent=str(picture_run.folder),
+    )
+    tables = picture_tables()
+    tables["unlabelled"]["image"] += [file_of(array) for array, _ in pictures(40, seed=4)]
+    child = run(recipe, folder / "child", tables=tables, store=folder / "store")
+    old, new = ({path.name: path.read_bytes() for path in made.bundle.iterdir()} for made in (picture_run, child))
+    assert old["model.onnx"] != new["model.onnx"]
+    (delta,) = (found for found in make_deltas([old], new) if found.file == "model.onnx")
+    assert delta.method == "subtract" and delta.share < 0.06
+    assert child.result["student"]["accuracy"] >= picture_run.result["student"]["accuracy"] - 0.05
 
 
 def test_the_page_shows_pictures(picture_run):

@@ -4,9 +4,7 @@ import csv
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
-import torch
 
 from potstill import DataOptions
 from potstill.cli.main import main
@@ -23,9 +21,9 @@ from potstill.recipe.run import run
 from potstill.recipe.trials import way_of
 from potstill.report.storage import load_content
 from potstill.students import Static
-from potstill.students.parent import read_parent
 from potstill.teachers import Scratch
 from potstill.training.settings import Training
+from potstill.types import Silent
 from tests.toys import sentences
 
 
@@ -61,7 +59,7 @@ def files(bundle):
 
 def test_a_child_is_like_its_parent_and_as_good(parent):
     folder, before = parent
-    light = Training(num_epochs=1, num_trials=1, precision="fp32", batch_size=32, learning_rate=1e-4, refit="no")
+    light = Training(num_epochs=1, num_trials=1, precision="fp32", batch_size=32, learning_rate=5e-4, refit="no")
     recipe = recipe_of(folder, 200, parent=str(before.folder), training=light, controls=Controls())
     child = run(recipe, folder / "child", store=folder / "store")
     old, new = files(before.bundle), files(child.bundle)
@@ -75,36 +73,39 @@ def test_a_child_is_like_its_parent_and_as_good(parent):
     assert float(baseline.notes["learning_rate"]) == 2e-3 * way_of("linear").rate_factor
 
 
-def test_weights_that_hardly_moved_stay_and_steps_stay(parent):
-    _, before = parent
-    found = read_parent(before.bundle)
-    name = "pieces.weight"
-    step = found.steps[name]
-    old = np.rint(found.weights[name] / step)
-    row = int(np.flatnonzero((np.abs(old[:, 3]) < 120) & np.abs(old).any(1))[0])
-    module = torch.nn.ModuleDict({"pieces": torch.nn.Embedding(*old.shape)})
-    values = found.weights[name] + 0.9 * step
-    values[row, 3] += 2.2 * step[row, 3]
-    module["pieces"].weight.data = torch.from_numpy(values)
-    replace(found, steps={name: step}).keep_grid(module)
-    after = np.rint(module["pieces"].weight.detach().numpy() / step)
-    assert after[row, 3] == old[row, 3] + 3
-    assert np.count_nonzero(after != old) == 1
+class Killed(BaseException):
+    """What nobody catches."""
 
 
-def test_what_moved_least_is_put_back_until_the_delta_fits(parent):
-    _, before = parent
-    found = read_parent(before.bundle, delta_share=0.1)
-    random = np.random.default_rng(0)
-    module = torch.nn.ModuleDict({"pieces": torch.nn.Embedding(*found.weights["pieces.weight"].shape)})
-    step = found.steps["pieces.weight"]
-    values = found.weights["pieces.weight"] + step * random.normal(0, 4, step.shape)
-    module["pieces"].weight.data = torch.from_numpy(values.astype(np.float32))
-    kept = replace(found, steps={"pieces.weight": step}).keep_grid(module)
-    after = np.rint(module["pieces"].weight.detach().numpy() / step)
-    moved = (after - np.rint(found.weights["pieces.weight"] / step))[np.abs(after) < 127]
-    assert kept.dead_zone > 1.5 and 0.08 < kept.share <= 0.1
-    assert moved.any() and np.abs(moved[moved != 0]).min() >= np.floor(kept.dead_zone)
+class DiesInTheSecondTraining(Silent):
+    def __init__(self):
+        self.steps_left = None
+
+    def stage(self, name, total=None):
+        self.steps_left = 4 if name.startswith("student: ") and "most moved alone" in name else None
+
+    def advance(self, count=1):
+        if self.steps_left is not None:
+            self.steps_left -= 1
+            if not self.steps_left:
+                raise Killed
+
+
+def test_what_moved_most_is_trained_again_alone_and_survives_a_kill(parent):
+    folder, before = parent
+    light = Training(num_epochs=2, num_trials=1, learning_rate=1e-3, precision="fp32", batch_size=32, refit="yes")
+    light = replace(light, checkpoint_every_s=0)
+    recipe = recipe_of(folder, 200, parent=str(before.folder), training=light)
+    whole = run(recipe, folder / "whole", store=folder / "store")
+    with pytest.raises(Killed):
+        run(recipe, folder / "killed", store=folder / "store", progress=DiesInTheSecondTraining())
+    resumed = run(recipe, folder / "killed", store=folder / "store")
+    assert files(resumed.bundle)["model.onnx"] == files(whole.bundle)["model.onnx"]
+    trials = load_content(whole.report.parent).trials
+    for name in ("student", "control"):
+        plain, alone = trials[name]
+        assert alone["name"] == f"{plain['name']}, most moved alone"
+        assert alone["learning_rate"] == pytest.approx(10 * plain["learning_rate"])
 
 
 def test_another_network_or_other_classes_are_no_parent(parent):

@@ -9,6 +9,7 @@ from potstill.exporters.onnx import quantize
 from potstill.students import BcResNet, Cnn, DsCnn, Encoder, Linear, PixelCnn, ResNet, Static, StudentContext
 from potstill.students.base import as_tensors
 from potstill.students.linear import usual_linear
+from potstill.students.parent import read_parent
 from potstill.students.resnet import Block
 from potstill.students.wordpiece import find_encoder
 from potstill.testing import check_exporter, check_student
@@ -70,12 +71,12 @@ def traced(request, encoder_folder):
     inputs = inputs_of(kind)
     if inputs is TEXTS:
         inputs = [*TEXTS, "x", "one two three four five six seven " * 9]
-    return student, inputs, trace(student, inputs[0])
+    return kind, student, inputs, trace(student, inputs[0])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8_weights", "int8"])
 def test_a_bundle_predicts_what_the_network_predicts(traced, precision, tmp_path):
-    student, inputs, model = traced
+    _, student, inputs, model = traced
 
     def export(student, folder):
         return make_bundle(folder, student, model, precision, BundleFacts(temperatures=[1.0]), inputs)
@@ -83,8 +84,22 @@ def test_a_bundle_predicts_what_the_network_predicts(traced, precision, tmp_path
     check_exporter(export, student, inputs, tmp_path, tolerance=1e-4 if precision == "fp32" else 0.05)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8_weights", "int8"])
+def test_a_child_starts_where_its_parent_stands(traced, precision, encoder_folder, tmp_path):
+    kind, student, inputs, model = traced
+    deployed = make_bundle(tmp_path / "b", student, model, precision, BundleFacts(temperatures=[1.0]), inputs)
+    parent = read_parent(tmp_path / "b")
+    child = BUILDERS[kind].build(context(kind, encoder_folder, parent=parent, seed=1), dropout=0.1)
+    parent.give(child.module)
+    child.module.train()
+    # int8 that is computed in rounds activations too, which training doesn't.
+    tolerance = 0.05 if precision == "int8" else 1e-4
+    assert np.abs(child.logits(inputs) - deployed.logits(inputs)).max() < tolerance
+    assert child.preprocessor.to_json() == student.preprocessor.to_json()
+
+
 def test_students_of_pieces_embed_and_others_do_not(traced, tmp_path):
-    student, inputs, model = traced
+    _, student, inputs, model = traced
     found = make_bundle(tmp_path / "b", student, model, "int8_weights", BundleFacts(temperatures=[1.0]), inputs)
     if student.preprocessor.kind != "text_tokens":
         assert found.manifest.embedding_size is None

@@ -76,7 +76,7 @@ def make_bundle(
     kept = list(probes[:NUM_PROBES])
     rows = student.preprocessor.encode(list(probes[:NUM_CALIBRATION]))
     calibration = [student.preprocessor.batch([row]) for row in rows]
-    files = {"model.onnx": quantize(fp32_model, precision, calibration)}
+    files = {"model.onnx": quantize(fp32_model, precision, calibration, ranges=student.ranges)}
     entry = _preprocessing(student, files)
     tolerance = FP32_TOLERANCE if precision != "int8" else INT8_TOLERANCE
     embeddings_ND = _embeddings(student, kept) if has_embedding(student) else None

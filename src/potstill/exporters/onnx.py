@@ -23,7 +23,7 @@ from potstill.exporters.precisions import Precision
 from potstill.exporters.static_int8 import has_pictures, static_int8
 from potstill.exporters.target import LogitsOnly
 from potstill.runtime.manifest import EMBEDDING
-from potstill.students.base import Student, StudentOutput, as_tensors
+from potstill.students.base import Ranges, Student, StudentOutput, as_tensors
 from potstill.types import Input
 
 OPSET = 20
@@ -114,7 +114,13 @@ def _narrow_inputs(model: ModelProto) -> None:
         model.graph.node.insert(0, helper.make_node("Cast", [graph_input.name], [inner], to=TensorProto.INT64))
 
 
-def quantize(model_bytes: bytes, precision: Precision, calibration: Sequence[dict[str, Any]] = ()) -> bytes:
+def quantize(
+    model_bytes: bytes,
+    precision: Precision,
+    calibration: Sequence[dict[str, Any]] = (),
+    *,
+    ranges: Ranges | None = None,
+) -> bytes:
     """The same network in another precision.
 
     `int8_weights` stores large tensors as int8 with a scale a row or column and computes in fp32, so it is small and as
@@ -126,11 +132,12 @@ def quantize(model_bytes: bytes, precision: Precision, calibration: Sequence[dic
         model_bytes: the network in fp32.
         precision: wanted.
         calibration: batches of real inputs, for ranges that are measured beforehand.
+        ranges: of activations that are known already.
     """
     if precision == "fp32":
         return model_bytes
     if precision == "int8" and has_pictures(calibration):
-        return static_int8(model_bytes, calibration)
+        return static_int8(model_bytes, calibration, ranges or {})
     model = onnx.load_from_string(model_bytes)
     if precision == "int8":
         model = onnx.load_from_string(_dynamic_int8(model_bytes))

@@ -11,13 +11,15 @@ from typing import Any
 
 import onnx
 
+from potstill.students.base import Ranges
+
 
 def has_pictures(calibration: Sequence[dict[str, Any]]) -> bool:
     """Whether the inputs are pictures or spectrograms (four axes), so that the network is one of convolutions."""
     return bool(calibration) and all(array.ndim == 4 for array in calibration[0].values())
 
 
-def static_int8(model_bytes: bytes, calibration: Sequence[dict[str, Any]]) -> bytes:
+def static_int8(model_bytes: bytes, calibration: Sequence[dict[str, Any]], ranges: Ranges) -> bytes:
     """Weights and activations in int8 (QDQ), weights with a scale a channel.
 
     The first convolution and the head stay in fp32: they hold few of the weights, and rounding what comes in or goes
@@ -26,6 +28,8 @@ def static_int8(model_bytes: bytes, calibration: Sequence[dict[str, Any]]) -> by
     Args:
         model_bytes: the network in fp32.
         calibration: batches of the transfer set; the largest and smallest activations on them become the ranges.
+        ranges: name of an activation -> scale and zero point that are taken in their place. Biases are stored in steps
+            of these, so ranges that move a little move every bias.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -48,6 +52,7 @@ def static_int8(model_bytes: bytes, calibration: Sequence[dict[str, Any]]) -> by
                 weight_type=QuantType.QInt8,
                 nodes_to_exclude=_outer_layers(onnx.load(prepared)),
                 calibrate_method=CalibrationMethod.MinMax,
+                extra_options={"TensorQuantOverrides": _overrides(onnx.load(prepared), ranges)},
             )
             model = onnx.load(target)
         finally:
@@ -58,6 +63,12 @@ def static_int8(model_bytes: bytes, calibration: Sequence[dict[str, Any]]) -> by
     for opset in [opset for opset in model.opset_import if opset.domain and opset.domain not in used]:
         model.opset_import.remove(opset)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _overrides(model: onnx.ModelProto, ranges: Ranges) -> dict[str, list[dict[str, Any]]]:
+    """As onnxruntime takes them; it refuses names that this network doesn't have."""
+    known = {name for node in model.graph.node for name in node.output}
+    return {name: [{"scale": scale, "zero_point": zero}] for name, (scale, zero) in ranges.items() if name in known}
 
 
 class _Rows:

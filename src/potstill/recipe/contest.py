@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ from potstill.losses import (
     Loss,
 )
 from potstill.recipe.stages import stage
-from potstill.recipe.trials import is_better, way_of
+from potstill.recipe.trials import is_better, sparse_trial, way_of
 from potstill.recipe.weighting import row_weights
 from potstill.students.base import Student, StudentBuilder, StudentContext, encoded_logits
+from potstill.students.sparse import Moved, digest_of_moved, train_alone
 from potstill.teachers.trained import start_head
 from potstill.training.device import Numerics
 from potstill.training.loop import DivergedError, Plan, TrainingState, train
@@ -80,6 +81,10 @@ class Ground:
         """Whether the inputs are texts."""
         return isinstance(self.context.transfer_inputs[0], str)
 
+    def context_of(self, name: str) -> StudentContext:
+        """What a contender is built from: the baseline is what one would have without all this, so it starts anew."""
+        return replace(self.context, parent=None) if name == "baseline" else self.context
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialResult:
@@ -95,6 +100,8 @@ class TrialResult:
         gradient_ratio: norm of the distillation gradient over that of the cross-entropy; None without both.
         folder: of its checkpoints.
         error: why it failed, empty when it didn't.
+        moved: name -> which weights are worth a second training of their own; empty without a parent.
+        first: the training that chose the weights which were trained here alone.
     """
 
     trial: Trial
@@ -106,6 +113,8 @@ class TrialResult:
     gradient_ratio: float | None
     folder: Path
     error: str = ""
+    moved: Moved = field(default_factory=dict)
+    first: TrialResult | None = None
 
     def summary(self) -> dict[str, Any]:
         """For the report, JSON values."""
@@ -135,7 +144,29 @@ def hold_contest(
             best = result
     if best.error:
         raise DivergedError(f"every trial of the {name} failed; the first: {best.error}")
+    if is_worth_sparse(best, ground.context_of(name)):
+        again = run_trial(name, builder, sparse_trial(best.trial), lesson, ground, seed=seed, first=best)
+        results.append(again)
+        best = again if is_better(again.dev_nll, best.dev_nll) else best
     return best, results
+
+
+def is_worth_sparse(best: TrialResult, context: StudentContext) -> bool:
+    """Whether a second training could gain anything: a delta can't carry all, and something moved."""
+    parent = context.parent
+    return parent is not None and parent.delta_share < 1 and any(moved.any() for moved in best.moved.values())
+
+
+def run_again(
+    name: str, builder: StudentBuilder, result: TrialResult, lesson: Lesson, ground: Ground, *, seed: int
+) -> TrialResult:
+    """The settings of a trial on another lesson, up to the step that was its best on dev."""
+    first = None
+    if result.first is not None:
+        first = run_again(name, builder, result.first, lesson, ground, seed=seed)
+    stop_after = max(result.state.best_step, 1)
+    again = run_trial(name, builder, result.trial, lesson, ground, seed=seed, stop_after=stop_after, first=first)
+    return replace(again, gradient_ratio=result.gradient_ratio)
 
 
 def run_trial(
@@ -147,8 +178,21 @@ def run_trial(
     *,
     seed: int,
     stop_after: int | None = None,
+    first: TrialResult | None = None,
 ) -> TrialResult:
-    """Trains one setting; a trial that was finished before is loaded."""
+    """Trains one setting; a trial that was finished before is loaded.
+
+    Args:
+        name: of the contender.
+        builder: of its student.
+        trial: the setting.
+        lesson: what it learns from.
+        ground: what all trials have in common.
+        seed: of everything random.
+        stop_after: steps after which it stops; None goes to the end.
+        first: a training from the same parent; what it moved most is trained here, from the parent on, and nothing else
+            moves (Ansell et al. 2022, arXiv 2110.07560).
+    """
     ingredients = {
         "builder": builder.config(),
         "trial": trial.config(),
@@ -159,19 +203,24 @@ def run_trial(
         "seed": seed,
         "stop_after": stop_after,
     }
-    # A linear model counts n-grams and has no parent among networks.
-    parent = ground.context.parent if builder.kind != "linear" else None
+    context = ground.context_of(name)
+    parent = context.parent
     if parent is not None:
         ingredients["parent"] = [parent.digest, parent.delta_share]
+    if first is not None:
+        ingredients["alone"] = digest_of_moved(first.moved)
     folder = stage(ground.run_folder, name, ingredients).folder
-    student = builder.build(ground.context, dropout=trial.dropout)
-    if parent is None:
-        start_head(student, lesson.inputs, lesson.labels, ground.device)
-    else:
-        parent.give(student.module)
+    student = _start(builder, trial, lesson, context, ground.device)
     task = _task(student, trial, lesson, ground, seed)
     num_snapshots = ground.training.num_checkpoints if name == "student" else 0
     plan = replace(_plan(trial, builder, ground, seed), stop_after=stop_after, num_snapshots=num_snapshots)
+    if parent is not None:
+        # The head of a parent knows its classes already.
+        plan = replace(plan, head_rate=1.0)
+    if first is not None:
+        train_alone(student.module, first.moved)
+        # It would pull at the others too.
+        plan = replace(plan, weight_decay=0.0)
     ground.progress.stage(f"{name}: {trial.name}", stop_after or plan.num_steps)
     error = ""
     state = TrainingState()
@@ -179,13 +228,26 @@ def run_trial(
         state = train(task, plan, folder=folder, progress=ground.progress, device=ground.device)
     except DivergedError as diverged:
         error = str(diverged)
+    moved: Moved = {}
     if parent is not None:
+        moved = {} if first is not None else parent.most_moved(student.module)
         kept = parent.keep_grid(student.module)
         ground.progress.say(
             f"{name}: weights that moved by no more than {kept.dead_zone:.1f} steps of the parent's grid were put "
             f"back, for a delta of about {100 * kept.share:.1f} %"
         )
-    return _judged(trial, student, state, task, ground, folder, error)
+    judged = _judged(trial, student, state, task, ground, folder, error)
+    return replace(judged, moved=moved, first=first)
+
+
+def _start(builder: StudentBuilder, trial: Trial, lesson: Lesson, context: StudentContext, device: str) -> Student:
+    """An untrained student: where its parent stands, or with a head that knows its classes where it can have one."""
+    student = builder.build(context, dropout=trial.dropout)
+    if context.parent is not None:
+        context.parent.give(student.module)
+        return replace(student, ranges=context.parent.ranges)
+    start_head(student, lesson.inputs, lesson.labels, device)
+    return student
 
 
 def _judged(
@@ -275,8 +337,7 @@ def _plan(trial: Trial, builder: StudentBuilder, ground: Ground, seed: int) -> P
         num_steps=trial.num_steps,
         batch_size=training.batch_size,
         learning_rate=trial.learning_rate,
-        # The head of a parent knows its classes already.
-        head_rate=way.head_rate if ground.context.parent is None else 1.0,
+        head_rate=way.head_rate,
         weight_decay=training.weight_decay if way.weight_decay is None else way.weight_decay,
         evaluate_every=max(1, trial.num_steps // 20),
         patience=training.patience or (USUAL_PATIENCE if ground.is_text else None),

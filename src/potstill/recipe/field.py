@@ -12,7 +12,7 @@ import numpy as np
 from potstill.data import Rows
 from potstill.errors import ConfigurationError
 from potstill.files import digest
-from potstill.recipe.contest import Ground, Lesson, TrialResult, hold_contest, run_trial
+from potstill.recipe.contest import Ground, Lesson, TrialResult, hold_contest, run_again
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.teaching import Teaching
 from potstill.recipe.trials import control_trials, count_steps, defaults, student_trials, way_of
@@ -23,9 +23,6 @@ from potstill.students.parent import read_parent
 from potstill.teachers import Encoder
 from potstill.training.device import Numerics
 from potstill.types import FloatArray, Input, Progress
-
-# Who goes on from a parent knows most already; large steps would forget it and move every weight.
-PARENT_RATE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,11 +168,8 @@ def refit_field(field: Field, teaching: Teaching, ground: Ground, *, seed: int) 
     for name, item in field.trained.items():
         # The reference keeps its lesson: its rows came from outside.
         lesson = _lesson_like(item, field, teaching)
-        result = item.result
-        again = run_trial(
-            name, item.builder, result.trial, lesson, ground, seed=seed, stop_after=max(result.state.best_step, 1)
-        )
-        trained[name] = replace(item, lesson=lesson, result=replace(again, gradient_ratio=result.gradient_ratio))
+        again = run_again(name, item.builder, item.result, lesson, ground, seed=seed)
+        trained[name] = replace(item, lesson=lesson, result=again)
     return replace(field, trained=trained)
 
 
@@ -197,7 +191,7 @@ def trial_lists(recipe: Recipe, teaching: Teaching, builder: StudentBuilder) -> 
     num_labelled, num_rows = len(teaching.control.inputs), len(teaching.student.inputs)
     way = way_of(builder.kind)
     if recipe.parent:
-        way = replace(way, rate_factor=way.rate_factor * PARENT_RATE)
+        way = replace(way, rate_factor=way.rate_factor * way.child_factor)
     base = defaults(
         recipe.training,
         num_labelled=num_labelled,

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from potstill.errors import ConfigurationError, GateError, IntegrityError
-from potstill.files import write_atomic
 from potstill.fleet.publisher.drift import Drift, find_drift
 from potstill.fleet.publisher.inbox import read_records
 from potstill.fleet.publisher.place import Fleet
@@ -21,11 +20,11 @@ from potstill.fleet.publisher.publish import Published, publish, releases_of
 from potstill.fleet.publisher.rollout import read_rollout
 from potstill.recipe.load import build_recipe
 from potstill.recipe.recipe import Recipe
-from potstill.recipe.run import RESULT, Run, run
+from potstill.recipe.returned import read_returned, with_rows
+from potstill.recipe.run import BUNDLE, RESULT, Run, run
 from potstill.recipe.run_folder import RECIPE
+from potstill.runtime import load
 from potstill.types import Progress
-
-RETURNED = "returned.jsonl"
 
 
 @final
@@ -90,12 +89,15 @@ def refresh(
             f"{before} is not what is deployed: release {rollout.stable} of {model!r} in cohort {cohort!r} is another "
             "bundle. Give the run that it was published from."
         )
-    samples, files = _returned(fleet, cohort)
+    bundle = load(before / BUNDLE)
+    rate = int(bundle.manifest.preprocess.get("rate", 0))
+    rows, files = read_returned(fleet, cohort, bundle.modality, rate)
     drift = find_drift(fleet, rollout, list(read_records(fleet)))
-    if len(samples) < min_rows:
-        return Refreshed(did="nothing", num_rows=len(samples), drift=drift)
+    if len(rows) < min_rows:
+        return Refreshed(did="nothing", num_rows=len(rows), drift=drift)
     out.mkdir(parents=True, exist_ok=True)
-    child = _child(recipe, before, out / RETURNED, samples)
+    data = with_rows(recipe.data, rows, out)
+    child = replace(recipe, data=data, parent=str(before / BUNDLE), num_seeds=1)
     done = run(child, out, progress=progress, store=store)
     was, now = float(result["student"]["accuracy"]), float(done.result["student"]["accuracy"])
     if now < was - max_drop:
@@ -104,11 +106,11 @@ def refresh(
             f"lose {max_drop}. Nothing was published. The report is {done.report}"
         )
     released = publish(fleet, done.bundle, model=model, cohorts=[cohort], rings=rings)
-    answers = done.student.predict([str(sample["text"]) for sample in samples])
-    changed = sum(answer.label != sample.get("label") for answer, sample in zip(answers, samples, strict=True))
+    answers = done.student.predict([row.input for row in rows])
+    changed = sum(answer.label != row.label for answer, row in zip(answers, rows, strict=True))
     _put_away(files)
     return Refreshed(
-        did="published", num_rows=len(samples), drift=drift, run=done, published=released, num_changed=changed
+        did="published", num_rows=len(rows), drift=drift, run=done, published=released, num_changed=changed
     )
 
 
@@ -122,39 +124,6 @@ def _run_before(folder: Path) -> tuple[Recipe, dict[str, Any]]:
     if not values["data"]["train"]:
         raise ConfigurationError(f"{folder} learned from rows that lie in no file, so they can't be read again")
     return build_recipe(values), result
-
-
-def _child(recipe: Recipe, before: Path, path: Path, samples: Sequence[dict[str, Any]]) -> Recipe:
-    """The recipe with the returned rows among the unlabelled ones, going on from what is deployed."""
-    from potstill.data.guess import guess_text
-    from potstill.data.readers import read_table
-
-    data = recipe.data
-    if data.modality != "text":
-        raise ConfigurationError(f"devices send texts back; this run learned from {data.modality} inputs")
-    column = data.text or guess_text(read_table(Path(data.train)))
-    texts = [str(sample["text"]) for sample in samples]
-    if data.unlabelled:
-        texts = [*(str(text) for text in read_table(Path(data.unlabelled)).column(column) if text), *texts]
-    lines = [json.dumps({column: text}, ensure_ascii=False) for text in dict.fromkeys(texts)]
-    write_atomic(path, ("\n".join(lines) + "\n").encode())
-    options = replace(data, text=column, unlabelled=str(path))
-    return replace(recipe, data=options, parent=str(before / "bundle"), num_seeds=1)
-
-
-def _returned(fleet: Fleet, cohort: str) -> tuple[list[dict[str, Any]], list[Path]]:
-    """Rows that devices of a cohort sent, each text once, and the files that they came in."""
-    cohorts = {record.device: record.cohort for record in read_records(fleet)}
-    found: dict[str, dict[str, Any]] = {}
-    files = []
-    for path in sorted((fleet.inbox / "samples").glob("*.json")):
-        if cohorts.get(path.name.partition("-")[0]) != cohort:
-            continue
-        files.append(path)
-        for sample in json.loads(path.read_bytes()):
-            if isinstance(sample.get("text"), str) and sample["text"].strip():
-                found.setdefault(sample["text"], sample)
-    return list(found.values()), files
 
 
 def _put_away(files: Sequence[Path]) -> None:

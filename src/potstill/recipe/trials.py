@@ -15,6 +15,9 @@ from potstill.training.settings import Training, Trial
 # Fewer steps than this teach a small network nothing, however few the rows are.
 LEAST_STEPS = 600
 
+# Rate of the second training of a child over that of its first one: few weights move (docs/log.md).
+SPARSE_RATE = 10.0
+
 # Factors on the rate and additions to the dropout, in the order in which they are tried.
 NEIGHBOURS = ((0.5, 0.0), (2.0, 0.0), (1.0, 0.2), (0.5, 0.2), (2.0, 0.2), (4.0, 0.0), (0.25, 0.0), (4.0, 0.2))
 
@@ -29,6 +32,9 @@ class Way:
         head_rate: factor on the learning rate of its head.
         dropout: where the recipe is silent; None follows the data.
         weight_decay: None takes `training.weight_decay`, which is meant for AdamW.
+        child_factor: factor on the learning rate of one that goes on from a parent. It knows most already; large steps
+            would forget it and move every weight. Plain gradients want smaller ones still where normalisations, which
+            even them out, are merged.
     """
 
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -36,6 +42,7 @@ class Way:
     head_rate: float = 1.0
     dropout: float | None = None
     weight_decay: float | None = None
+    child_factor: float = 0.1
 
 
 DEFAULT_WAY = Way()
@@ -44,7 +51,7 @@ DEFAULT_WAY = Way()
 # at small ones, at which a head that knows nothing yet would never arrive.
 WAYS = {
     "linear": Way(optimizer="sgd", rate_factor=3000.0, weight_decay=0.0),
-    "resnet": Way(optimizer="sgd", rate_factor=70.0, weight_decay=5e-4),
+    "resnet": Way(optimizer="sgd", rate_factor=70.0, weight_decay=5e-4, child_factor=0.01),
     "ds_cnn": Way(rate_factor=3.0),
     "bc_resnet": Way(rate_factor=3.0),
     "encoder": Way(rate_factor=0.1, head_rate=20.0, dropout=0.1),
@@ -138,6 +145,11 @@ def control_trials(training: Training, base: Defaults, num_steps: int, *, is_lin
     augmented = replace(regular, name="dropout, augmentation", augmentation=0.1)
     smooth = replace(regular, name="dropout, smoothing", label_smoothing=0.1)
     return [plain, regular, augmented, smooth, *_tuned(plain)[1:]][: training.num_trials]
+
+
+def sparse_trial(first: Trial) -> Trial:
+    """The second training of a child, of what moved most in the first one alone: few weights bear a larger rate."""
+    return replace(first, name=f"{first.name}, most moved alone", learning_rate=first.learning_rate * SPARSE_RATE)
 
 
 def _tuned(trial: Trial) -> list[Trial]:

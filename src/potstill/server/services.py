@@ -84,6 +84,12 @@ def open_services(settings: Settings) -> Iterator[Services]:
         engines = Engines(threads=settings.writing_threads)
         stack.callback(engines.close)
         metrics = Metrics()
+        # A device that was away for long delivers all that it kept (200 at most) at once.
+        report_rates = Rates(a_second=1.0, at_once=200, file=settings.data / "rates" / "reports.json")
+        stranger_rates = Rates(a_second=20.0, at_once=2000, file=settings.data / "rates" / "strangers.json")
+        if settings.fleet:
+            stack.callback(report_rates.save)
+            stack.callback(stranger_rates.save)
         yield Services(
             settings=settings,
             database=database,
@@ -102,7 +108,6 @@ def open_services(settings: Settings) -> Iterator[Services]:
             evals=Runner(),
             batches=Batches(),
             fleet=open_fleet(settings.fleet) if settings.fleet else None,
-            # A device that was away for long delivers all that it kept (200 at most) at once.
-            report_rates=Rates(a_second=1.0, at_once=200),
-            stranger_rates=Rates(a_second=20.0, at_once=2000),
+            report_rates=report_rates,
+            stranger_rates=stranger_rates,
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from potstill.runtime.preprocess import Preprocessor
@@ -16,6 +17,9 @@ from potstill.types import FloatArray, Input, LabelSchema
 if TYPE_CHECKING:
     from potstill.students.parent import Parent
     from potstill.students.wordpiece import PretrainedEncoder
+
+
+Ranges = Mapping[str, tuple[NDArray[Any], NDArray[Any]]]
 
 
 class StudentOutput(NamedTuple):
@@ -62,11 +66,14 @@ class Student:
         module: takes the arrays of `preprocessor.batch` as keyword tensors and returns a `StudentOutput`.
         preprocessor: shared with the device.
         schema: what the logits stand for.
+        ranges: name of an activation in the exported graph -> scale and zero point that it is rounded with where int8
+            is computed; a child takes its parent's. What isn't named is measured.
     """
 
     module: nn.Module
     preprocessor: Preprocessor
     schema: LabelSchema
+    ranges: Ranges = field(default_factory=dict)
 
     @property
     def num_parameters(self) -> int:

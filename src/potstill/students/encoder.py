@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, final
 
+import numpy as np
 import torch
 
 from potstill.errors import ConfigurationError
 from potstill.runtime.preprocess import TextTokens
+from potstill.runtime.preprocess.text_tokens import tokenizer_size
 from potstill.students.base import Student, StudentContext
 from potstill.students.bert import BertShape, load_bert
 from potstill.students.classifier import EncoderClassifier
 from potstill.students.prune import prune_width
-from potstill.students.wordpiece import trim_vocabulary
+from potstill.students.wordpiece import PretrainedEncoder, trim_vocabulary
+from potstill.types import IntArray
 
 
 @final
@@ -56,11 +59,21 @@ class Encoder:
             raise ConfigurationError(
                 f"student.layers names layer {max(self.layers)}; the encoder has {shape.num_layers}, counted from 0"
             )
-        texts = [str(text) for text in context.transfer_inputs]
-        trimmed = trim_vocabulary(context.encoder.tokenizer_json, texts, max_length=self.max_length)
+        tokenizer_json, old_ids = _pieces(context, context.encoder, self.max_length)
         torch.manual_seed(context.seed)
-        bert = load_bert(context.encoder, old_ids=trimmed.old_ids, layers=self.layers, dropout=dropout)
+        bert = load_bert(context.encoder, old_ids=old_ids, layers=self.layers, dropout=dropout)
         bert = prune_width(bert, num_heads=self.num_heads, feed_forward=self.feed_forward)
         module = EncoderClassifier(bert, context.schema.num_logits)
-        tokens = TextTokens(tokenizer_json=trimmed.tokenizer_json, max_length=self.max_length)
+        tokens = TextTokens(tokenizer_json=tokenizer_json, max_length=self.max_length)
         return Student(module=module, preprocessor=tokens, schema=context.schema)
+
+
+def _pieces(context: StudentContext, encoder: PretrainedEncoder, max_length: int) -> tuple[str, IntArray]:
+    """The tokenizer of the student, and which pieces of the encoder its own are."""
+    if context.parent is not None:
+        tokenizer_json = context.parent.reading(TextTokens).tokenizer_json
+        # The vectors come with the parent's other weights; here only their number counts.
+        return tokenizer_json, np.zeros(tokenizer_size(tokenizer_json), np.int64)
+    texts = [str(text) for text in context.transfer_inputs]
+    trimmed = trim_vocabulary(encoder.tokenizer_json, texts, max_length=max_length)
+    return trimmed.tokenizer_json, trimmed.old_ids

@@ -65,19 +65,28 @@ class Linear:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def build(self, context: StudentContext, *, dropout: float) -> Student:
-        """Counts document frequencies on the transfer set; all weights start at 0."""
-        return ngram_student(
-            context,
-            HashedNgrams(
-                num_buckets=self.num_buckets,
-                word_ngrams=self.word_ngrams,
-                char_ngrams=self.char_ngrams,
-                across_words=self.across_words,
-                idf=None,
-            ),
-            dropout=dropout,
-            least_count=self.least_count,
+        """Counts document frequencies on the transfer set; all weights start at 0.
+
+        A child weighs n-grams as its parent does, else every weight of the device's list would be another one. So
+        n-grams that are new since then stay unknown to it.
+        """
+        ngrams = HashedNgrams(
+            num_buckets=self.num_buckets,
+            word_ngrams=self.word_ngrams,
+            char_ngrams=self.char_ngrams,
+            across_words=self.across_words,
+            idf=None,
         )
+        if context.parent is None:
+            return ngram_student(context, ngrams, dropout=dropout, least_count=self.least_count)
+        own = context.parent.reading(HashedNgrams)
+        if replace(own, idf=None).to_json() != ngrams.to_json():
+            raise ConfigurationError(
+                f"the parent reads other n-grams than this student: {replace(own, idf=None).to_json()}. Name the "
+                "student with the options that the parent was built with."
+            )
+        module = LinearNgrams(self.num_buckets, context.schema.num_logits, dropout)
+        return Student(module=module, preprocessor=own, schema=context.schema)
 
 
 def usual_linear(inputs: Sequence[Input]) -> Linear:

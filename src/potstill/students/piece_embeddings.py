@@ -44,7 +44,7 @@ def piece_embeddings(
     """The start for a run: the parent's, the pretrained encoder's, or small random vectors on a learned tokenizer."""
     if context.parent is not None:
         # The vectors come with the parent's other weights; here they only have their shape.
-        tokenizer_json = context.parent.tokens.tokenizer_json
+        tokenizer_json = context.parent.reading(TextTokens).tokenizer_json
         empty_VD = np.zeros((tokenizer_size(tokenizer_json), width), np.float32)
         return PieceEmbeddings(tokenizer_json=tokenizer_json, table_VD=empty_VD)
     texts = [str(text) for text in context.transfer_inputs]

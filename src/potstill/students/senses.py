@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from potstill.errors import ConfigurationError
 from potstill.runtime.preprocess import LogMel, Pixels
 from potstill.students.base import Student, StudentContext
 from potstill.types import Input
+
+if TYPE_CHECKING:
+    from potstill.students.parent import Parent
 
 # Statistics over this many inputs are as good as over all.
 SAMPLE = 2000
@@ -33,18 +37,43 @@ def sense(
         num_mels: bands of a sound.
 
     Raises:
-        ConfigurationError: the inputs are texts.
+        ConfigurationError: the inputs are texts, or a parent reads them otherwise.
     """
     first = context.transfer_inputs[0]
     if isinstance(first, str):
         raise ConfigurationError("this network reads pictures and sounds, and the inputs are texts")
     step = max(1, len(context.transfer_inputs) // SAMPLE)
     sample = context.transfer_inputs[::step]
-    if first.ndim == 1:
-        sounds = _log_mel(sample, context.sample_rate, num_mels)
-        return sounds, (1, sounds.num_mels, sounds.num_frames)
-    pixels = _pixels(sample, size)
-    return pixels, (pixels.channels, pixels.height, pixels.width)
+    found: Pixels | LogMel
+    if context.parent is not None:
+        found = _like_parent(context.parent, context.sample_rate if first.ndim == 1 else 0, size, num_mels)
+    elif first.ndim == 1:
+        found = _log_mel(sample, context.sample_rate, num_mels)
+    else:
+        found = _pixels(sample, size)
+    if isinstance(found, LogMel):
+        return found, (1, found.num_mels, found.num_frames)
+    return found, (found.channels, found.height, found.width)
+
+
+def _like_parent(parent: Parent, rate: int, size: int, num_mels: int) -> Pixels | LogMel:
+    """A child looks and hears as its parent does, brightness and loudness of its own rows notwithstanding."""
+    if rate:
+        sounds = parent.reading(LogMel)
+        _check_same("samples a second", rate, sounds.rate)
+        _check_same("bands of a sound", num_mels, sounds.num_mels)
+        return sounds
+    pixels = parent.reading(Pixels)
+    _check_same("pixels a side", size or pixels.height, pixels.height)
+    return pixels
+
+
+def _check_same(what: str, asked: int, found: int) -> None:
+    if asked != found:
+        raise ConfigurationError(
+            f"{what} are {found} to the parent, and this student was to have {asked}. Name the student with the "
+            "options that the parent was built with, and give it inputs of the same kind."
+        )
 
 
 def build_seeing(context: StudentContext, make: Callable[[int], nn.Module], *, size: int, num_mels: int) -> Student:

@@ -91,8 +91,8 @@ class Serving:
         self._figures = self._figures.with_answer(
             said, found.probability, elapsed_ms, in_scope=found.in_scope is not False
         )
-        if self._device.consent and isinstance(value, str):
-            keep_sample(self._device, value, found, self._state.current)
+        if self._device.consent:
+            keep_sample(self._device, value, found, self._state.current, self._model.preprocessor)
         self._counted()
         return found
 

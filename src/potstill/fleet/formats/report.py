@@ -19,6 +19,10 @@ from potstill.fleet.formats.figures import parse_figures
 FORMAT = "potstill-report"
 FORMAT_VERSION = 1
 MAX_REPORT_BYTES = 256 * 1024
+# Of all samples in a report, as JSON; the rest of a report is small.
+MAX_SAMPLES_BYTES = 192 * 1024
+# What a sample is called by the kind of its input: a text, or a file in base64.
+SAMPLE_KINDS: Final = ("text", "picture", "sound")
 EVENTS: Final = ("enrolled", "installed", "committed", "reverted", "refused", "health", "samples")
 
 
@@ -37,7 +41,8 @@ class Report:
         digest: of its manifest.
         reason: why, for `reverted` and `refused`.
         health: figures of the window, see `potstill.fleet.formats.figures`.
-        samples: inputs that the device's owner agreed to send, with what the student said.
+        samples: inputs that the device's owner agreed to send, each under one of `SAMPLE_KINDS`, with what the student
+            said.
     """
 
     device: str
