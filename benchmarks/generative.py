@@ -23,14 +23,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.cheap_calculation import cheap_exact_match
 from benchmarks.record import record
 from benchmarks.tables import DATA
 from benchmarks.writing_tasks import NUM_DEV, NUM_GOLD, TASKS, Task
 from potstill.cli.progress import TerminalProgress
+from potstill.evaluation.generation import matches
+from potstill.evaluation.significance import paired_interval
 from potstill.files import write_atomic
 from potstill.recipe.generative.load import build_generative
 from potstill.recipe.generative.run import run_generative
+from potstill.report.generative import load_written_content
 
 TUNED_LAYERS = 10
 LINE = "line.json"
@@ -130,6 +135,17 @@ def tell(line: dict[str, Any]) -> None:
             print(name, json.dumps({key: line[name][key] for key in keys}), flush=True)
 
 
+def over_all(runs: Sequence[Path]) -> dict[str, Any]:
+    """The student's difference from its control over all seeds: they have the same test rows, so rows are drawn."""
+    per_seed = []
+    for run in runs:
+        read = load_written_content(run / "report").assessment
+        right = {name: matches(read.texts[name], read.wanted).astype(float) for name in ("student", "control")}
+        per_seed.append(right["student"] - right["control"])
+    difference_N = np.mean(per_seed, axis=0)
+    return {"difference": float(difference_N.mean()), "difference_ci": list(paired_interval(difference_N, seed=0))}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", choices=TASKS, default="banking")
@@ -142,13 +158,16 @@ def main() -> None:
     args = parser.parse_args()
     task = TASKS[args.task]
     result = task.result + (f"_tuned_{args.tuned_layers}" if args.tuned_layers != TUNED_LAYERS else "")
+    folders = [args.out / result / f"seed-{seed}" for seed in range(args.seeds)]
     found = []
-    for seed in range(args.seeds):
-        found.append(one(task, args, args.out / result / f"seed-{seed}", seed))
+    for seed, folder in enumerate(folders):
+        found.append(one(task, args, folder, seed))
         tell(found[-1])
-    record(result, found)
     mean = {n: sum(r[n]["exact_match"] for r in found) / len(found) for n in ("teacher", "student", "control")}
-    print(json.dumps({"mean_exact_match": mean, "share_of_teacher": mean["student"] / mean["teacher"]}))
+    share = mean["student"] / mean["teacher"]
+    together = {"mean_exact_match": mean, "share_of_teacher": share, **over_all([f / "run" for f in folders])}
+    record(result, found, over_all_seeds=together)
+    print(json.dumps(together))
 
 
 if __name__ == "__main__":
