@@ -13,6 +13,7 @@ from potstill.recipe.contest import TrialResult
 from potstill.recipe.field import Field
 from potstill.recipe.shipping import calibrated
 from potstill.recipe.teaching import Teaching
+from potstill.students.summing import inner_network
 from potstill.training.snapshots import forget_snapshots, list_snapshots, load_snapshot
 from potstill.types import Input, Progress
 
@@ -53,7 +54,7 @@ def bundle_checkpoints(
         progress.stage(f"checkpoint {step}")
         student = replace(item.result.student, module=copy.deepcopy(item.result.student.module))
         weights = load_snapshot(path)
-        student.module.load_state_dict(
+        inner_network(student.module).load_state_dict(
             {name.removeprefix(STUDENT): weight for name, weight in weights.items() if name.startswith(STUDENT)}
         )
         facts = calibrated(

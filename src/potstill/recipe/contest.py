@@ -26,12 +26,13 @@ from potstill.recipe.trials import is_better, sparse_trial, way_of
 from potstill.recipe.weighting import row_weights
 from potstill.students.base import Student, StudentBuilder, StudentContext, encoded_logits
 from potstill.students.sparse import Moved, digest_of_moved, train_alone
+from potstill.students.summing import in_service
 from potstill.teachers.trained import start_head
 from potstill.training.device import Numerics
 from potstill.training.loop import DivergedError, Plan, TrainingState, train
 from potstill.training.settings import Training, Trial
 from potstill.training.task import DistillationTask, Term, TransferSet, ViewedInputs, encode_rows
-from potstill.types import FloatArray, Input, IntArray, Progress
+from potstill.types import FloatArray, Input, IntArray, LabelSchema, Progress
 
 # Evaluations without a better NLL on dev that end the training of a network for texts.
 USUAL_PATIENCE = 4
@@ -64,13 +65,29 @@ class Lesson:
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What all trials of a run have in common; `class_weights` is one a class, None where all rows count alike."""
+    """What all trials of a run have in common.
+
+    Attributes:
+        run_folder: gets the checkpoints.
+        training: options.
+        context: of the builders; its schema is that of the lessons.
+        service: what trained students answer with.
+        dev_inputs: N inputs.
+        dev_labels: N x L, in the schema of the lessons.
+        dev_answers: N x L, in the service's.
+        numerics: precision and layout.
+        device: where to train.
+        progress: where it says how far it is.
+        class_weights: one a class, None where all rows count alike.
+    """
 
     run_folder: Path
     training: Training
     context: StudentContext
+    service: LabelSchema
     dev_inputs: Sequence[Input]
     dev_labels: IntArray
+    dev_answers: IntArray
     numerics: Numerics
     device: str
     progress: Progress
@@ -259,8 +276,9 @@ def _judged(
     folder: Path,
     error: str,
 ) -> TrialResult:
+    student = in_service(student, ground.service)
     dev_logits = encoded_logits(student, task.dev_encoded)
-    schema, labels = student.schema, ground.dev_labels
+    schema, labels = student.schema, ground.dev_answers
     temperatures = fit_temperatures(dev_logits, labels, schema)
     failed = bool(error) or len(labels) == 0
     return TrialResult(

@@ -22,7 +22,7 @@ from potstill.students.linear import usual_linear
 from potstill.students.parent import read_parent
 from potstill.teachers import Encoder
 from potstill.training.device import Numerics
-from potstill.types import FloatArray, Input, Progress
+from potstill.types import OTHER, FloatArray, Input, Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ def make_context(recipe: Recipe, teaching: Teaching, seed: int) -> StudentContex
             "else. Distil without --parent; its first delta is then as large as a release."
         )
     return StudentContext(
-        schema=teaching.schema,
+        schema=teaching.taught,
         transfer_inputs=teaching.student.inputs,
         encoder=recipe.teacher.pretrained() if isinstance(recipe.teacher, Encoder) else None,
         seed=seed,
@@ -102,13 +102,18 @@ def make_ground(
         run_folder=out,
         training=recipe.training,
         context=make_context(recipe, teaching, seed),
+        service=teaching.schema,
         dev_inputs=teaching.dev.inputs,
-        dev_labels=teaching.dev.labels,
+        dev_labels=teaching.dev_taught,
+        dev_answers=teaching.dev.labels,
         numerics=numerics,
         device=device,
         progress=progress,
         class_weights=class_weights(
-            recipe.training.class_weights, teaching.train.labels, teaching.schema, has_other=recipe.data.other
+            recipe.training.class_weights,
+            teaching.control.labels,
+            teaching.taught,
+            has_other=OTHER in teaching.taught.fields[0].classes and recipe.data.other,
         ),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from potstill.recipe.seeing import answer_views, joined_captures
 from potstill.signals import Capture, Store, capture, project
 from potstill.students import Encoder as EncoderStudent
 from potstill.students.classifier import EncoderClassifier
+from potstill.students.parent import read_parent
 from potstill.teachers import TeacherContext
 from potstill.teachers.gate import check_gate
 from potstill.teachers.trained import TrainedTeacher
@@ -41,6 +43,8 @@ class Teaching:
         scope_dev: dev rows with those marked out of scope, for the threshold.
         test: test rows of the service, with those marked out of scope.
         schema: of the service.
+        taught: classes of the lessons: those of the service, or all that its `other` stands for.
+        dev_taught: labels of `dev` in the classes of the lessons.
         student: what the student learns from.
         control: what control and baseline learn from.
         dev_logits: the teacher's, on `scope_dev`, in the service's classes.
@@ -58,6 +62,8 @@ class Teaching:
     scope_dev: Rows
     test: Rows
     schema: LabelSchema
+    taught: LabelSchema
+    dev_taught: IntArray
     student: Lesson
     control: Lesson
     dev_logits: FloatArray
@@ -94,16 +100,21 @@ def teach(
     rows = _merged(data) if with_dev else data
     teacher = _prepare(recipe, rows, store, device, progress)
     train, scope_dev, test = (rows.in_service(part) for part in (rows.train, rows.dev, rows.test))
-    dev = scope_dev.take(np.flatnonzero((scope_dev.labels >= 0).any(1)))
+    inside = np.flatnonzero((scope_dev.labels >= 0).any(1))
+    dev = scope_dev.take(inside)
+    taught = _taught(recipe, data)
+    # Nothing is left out where the rest is `other`, so these are the same rows.
+    lesson, dev_taught = (train, dev.labels) if taught == data.schema else (rows.train, rows.dev.labels[inside])
     judged = test if is_last else test.take(np.arange(0))
     answered = _Answered(teacher, [rows.dev, train, rows.unlabelled, scope_dev, judged], store, progress)
     reached = float("nan") if with_dev else _gate(recipe, rows, *answered.of(0))
-    inputs, labels, logits, known = _lesson_rows(rows, train, answered.of(1), answered.of(2))
+    inputs, labels, logits, known = _lesson_rows(rows, taught, lesson, answered.of(1), answered.of(2))
     views = _views(recipe, rows, inputs)
     asks_views = views is not None and getattr(recipe.teacher, "sees_views", True)
     seen = answer_views(teacher, views, inputs, rows, store, progress) if views and asks_views else None
     identity_digest = digest(teacher.identity())
     key = [data.digest, with_dev, identity_digest, digest(logits.tobytes()), recipe.training.embedding_loss]
+    key += _told(taught, data)
     if views:
         key.append([views.to_json(), seen.digest if seen else ""])
     student = Lesson(
@@ -127,13 +138,27 @@ def teach(
         scope_dev=scope_dev,
         test=test,
         schema=data.schema,
+        taught=taught,
+        dev_taught=dev_taught,
         student=student,
-        control=_control_lesson(train, views, [data.digest, with_dev, "control"]),
+        control=_control_lesson(lesson, views, [data.digest, with_dev, "control", *_told(taught, data)]),
         dev_logits=project(answered.of(3)[0], data.full_schema, data.schema)[0],
         test_logits=project(answered.of(4)[0], data.full_schema, data.schema)[0],
         sample_rate=data.options.sample_rate,
         num_unknown_test=int((~answered.of(4)[1]).sum()),
     )
+
+
+def _taught(recipe: Recipe, data: Data) -> LabelSchema:
+    """A child learns what its parent's head stands for."""
+    if recipe.parent and not read_parent(Path(recipe.parent)).is_summing:
+        return data.schema
+    return data.taught_schema
+
+
+def _told(taught: LabelSchema, data: Data) -> list[Any]:
+    """What lessons of other classes than the service's are told apart by."""
+    return [] if taught == data.schema else [taught.to_json()]
 
 
 def _control_lesson(train: Rows, views: Views | None, key: list[Any]) -> Lesson:
@@ -160,14 +185,18 @@ def _gate(recipe: Recipe, data: Data, logits: FloatArray, known: IntArray) -> fl
 
 
 def _lesson_rows(
-    data: Data, train: Rows, of_train: tuple[FloatArray, IntArray], of_pool: tuple[FloatArray, IntArray]
+    data: Data,
+    taught: LabelSchema,
+    train: Rows,
+    of_train: tuple[FloatArray, IntArray],
+    of_pool: tuple[FloatArray, IntArray],
 ) -> tuple[list[Input], IntArray, FloatArray, IntArray]:
     """Inputs, labels, the teacher's logits and whether they are known: training rows, then what was answered."""
-    train_logits, train_known = project(of_train[0], data.full_schema, data.schema)
-    pool_logits, pool_known = project(of_pool[0], data.full_schema, data.schema)
+    train_logits, train_known = project(of_train[0], data.full_schema, taught)
+    pool_logits, pool_known = project(of_pool[0], data.full_schema, taught)
     pool_known = pool_known & of_pool[1]
     pool = data.unlabelled.take(np.flatnonzero(pool_known))
-    labels = np.concatenate([train.labels, np.full((len(pool), data.schema.num_columns), UNLABELLED, np.int32)])
+    labels = np.concatenate([train.labels, np.full((len(pool), taught.num_columns), UNLABELLED, np.int32)])
     logits = np.concatenate([train_logits, pool_logits[pool_known]])
     known = np.concatenate([train_known & of_train[1], np.ones(len(pool), bool)])
     return [*train.inputs, *pool.inputs], labels, logits, known

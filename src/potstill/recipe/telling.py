@@ -91,7 +91,7 @@ def make_content(
         command=command,
         environment=environment,
         caveats=_caveats(told),
-        passed_on=passed_on(last.student, last.schema),
+        passed_on=passed_on(last.student, last.taught),
         sample_rate=last.sample_rate if data.options.modality == "audio" else 0,
     )
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from potstill.students.base import Ranges
+from potstill.students.summing import INNER
 from potstill.types import FloatArray
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ class DeployedWeights:
     """What a graph holds.
 
     Attributes:
+        is_summing: whether its network has more classes than it answers with, see `potstill.students.summing`.
         values: name in the module -> weights, fp32.
         steps: name -> step of the grid of every int8 weight, in the shape of the weights.
         ranges: name of an activation -> scale and zero point that it is rounded with before int8 is computed.
     """
 
+    is_summing: bool
     values: Mapping[str, FloatArray]
     steps: Mapping[str, FloatArray]
     ranges: Ranges
@@ -62,8 +65,10 @@ def read_weights(content: bytes) -> DeployedWeights:
     found: dict[str, _Constant] = {}
     for node in graph.node:
         found |= _named(node, graph, constants)
-    found = {name.removeprefix(PREFIX): constant for name, constant in found.items()}
+    is_summing = any(name.startswith(PREFIX + INNER) for name in found)
+    found = {name.removeprefix(PREFIX).removeprefix(INNER): constant for name, constant in found.items()}
     return DeployedWeights(
+        is_summing=is_summing,
         values={name: np.array(constant.values, order="C") for name, constant in found.items()},
         steps={name: constant.steps for name, constant in found.items() if constant.steps is not None},
         ranges={

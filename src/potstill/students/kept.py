@@ -25,6 +25,7 @@ from potstill.students.linear import LinearNgrams
 from potstill.students.pixel_cnn import SmallPictureNet
 from potstill.students.resnet import ResidualNet
 from potstill.students.static import BagOfPieces
+from potstill.students.summing import Summing, inner_network
 
 WEIGHTS, SIZES = "network.safetensors", "network.json"
 
@@ -33,13 +34,16 @@ def keep_network(folder: Path, module: nn.Module) -> bool:
     """Writes a network; returns False, and writes nothing, for a class that isn't one of ours."""
     from safetensors.torch import save
 
-    sizes = _sizes(module)
+    inner = inner_network(module)
+    sizes = _sizes(inner)
     if sizes is None:
         return False
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in inner.state_dict().items()}
     content = save(tensors)
     write_atomic(folder / WEIGHTS, content)
-    record = {"network": type(module).__name__, "sizes": sizes, "weights": digest(content)}
+    record: dict[str, Any] = {"network": type(inner).__name__, "sizes": sizes, "weights": digest(content)}
+    if isinstance(module, Summing):
+        record["summing"] = {"kept": module.kept.tolist(), "rest": module.rest.tolist()}
     write_atomic(folder / SIZES, canonical_json(record))
     return True
 
@@ -66,6 +70,8 @@ def load_network(folder: Path) -> nn.Module:
             raise ValueError(f"{WEIGHTS} is not what was written")
         module = _make(record["network"], record["sizes"])
         module.load_state_dict(load(content))
+        if "summing" in record:
+            module = Summing(module, **record["summing"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise IntegrityError(
             f"the network in {folder} can't be read ({error}). Run the same `potstill distill` command with another "

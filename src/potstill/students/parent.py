@@ -44,6 +44,7 @@ class Parent:
         steps: name -> step of the grid of every int8 weight, in the shape of the weights.
         ranges: name of an activation -> scale and zero point, where it computes in int8.
         precision: of its bundle.
+        is_summing: whether its network has more classes than it answers with, see `potstill.students.summing`.
         delta_share: of the weights' bytes, that a delta to a child may take.
     """
 
@@ -54,6 +55,7 @@ class Parent:
     steps: Mapping[str, FloatArray]
     ranges: Ranges
     precision: str
+    is_summing: bool = False
     delta_share: float = DELTA_SHARE
 
     def reading(self, kind: type[Reads]) -> Reads:
@@ -138,6 +140,7 @@ def read_parent(path: Path, *, delta_share: float = DELTA_SHARE) -> Parent:
         weights=found.values,
         steps=found.steps,
         ranges=found.ranges,
+        is_summing=found.is_summing,
         precision=model.manifest.precision,
         delta_share=delta_share,
     )

@@ -37,12 +37,15 @@ def train_baseline(
     way = way_of("linear")
     base = defaults(training, num_labelled=len(gold), num_unlabelled=len(rows) - len(gold), way=way)
     num_steps = count_steps(training, base.num_epochs, len(rows))
+    dev_labels = _labels([chat.answer or "" for chat in data.dev], answers)
     ground = Ground(
         run_folder=out,
         training=training,
         context=StudentContext(schema=schema, transfer_inputs=inputs, encoder=None, seed=seed),
+        service=schema,
         dev_inputs=[_text(chat) for chat in data.dev],
-        dev_labels=_labels([chat.answer or "" for chat in data.dev], answers),
+        dev_labels=dev_labels,
+        dev_answers=dev_labels,
         numerics=Numerics(precision="fp32"),
         device="cpu",
         progress=progress,
