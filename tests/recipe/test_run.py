@@ -17,6 +17,7 @@ from potstill.exporters.source import load_source
 from potstill.recipe import Controls, Gates, Recipe
 from potstill.recipe.exporting import held_out
 from potstill.recipe.run import run
+from potstill.runtime import load
 from potstill.signals import Store
 from potstill.signals.maintenance import describe_teachers
 from potstill.students import Cnn
@@ -150,6 +151,22 @@ def test_a_service_with_some_classes_and_other(encoder_folder, tmp_path):
     assert "teacher_labels" in done.result
     assert done.student.schema.fields[0].classes == ("card", "loan", "other")
     assert done.result["student"]["macro_f1"] > 0.7
+    # The network knows the classes that the service doesn't keep, wherever it is taken up again.
+    source = load_source(done.folder / "contenders" / "student")
+    assert source.student.module.all_classes.head.out_features == 4
+    texts = TABLES["test"]["text"][:20]
+    exact = load(done.folder / "contenders" / "student" / "fp32").logits(texts)
+    np.testing.assert_allclose(source.student.logits(texts), exact, atol=1e-4)
+    light = Training(num_epochs=1, num_trials=1, precision="fp32", batch_size=32, refit="no", num_checkpoints=2)
+    child = run(
+        recipe_of(encoder_folder, data=data, training=light, parent=str(done.folder)),
+        tmp_path / "child",
+        tables=TABLES,
+        store=tmp_path / "store",
+    )
+    assert child.student.schema == done.student.schema
+    for path in child.result["checkpoints"].values():
+        assert load(path).schema == done.student.schema
 
 
 def test_several_fields_and_several_labels(encoder_folder, tmp_path):
@@ -196,6 +213,7 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from tests.recipe.test_run import TABLES, recipe_of
 from potstill.recipe.run import run
+from potstill.runtime import load
 from potstill.signals import Store
 from potstill.signals.maintenance import describe_teachers
 folder = Path(sys.argv[2])

@@ -43,7 +43,8 @@ class Training:
             `strong` adds RandAugment to pictures and silenced stretches and bands (SpecAugment) to sounds.
         mix: whether another row is mixed into a view, and the labels with it: `mixup` or `cutmix`.
         class_weights: `balanced` lets every class count alike however many rows it has, and `none` every row; `auto`
-            balances where everything else became one class (`data.other`), which would outweigh those that are kept.
+            balances pictures and sounds where everything else became one class (`data.other`), which would outweigh
+            those that are kept; networks for texts are taught all classes.
         num_trials: settings tried on dev; student, control and baseline get the same number.
         patience: evaluations on dev (20 a training) without a better NLL before a trial stops early; None takes 4 for
             texts, and goes to the end with pictures and sounds, whose best weights come with the last, small steps.
