@@ -7,7 +7,7 @@ import torch
 
 from potstill.errors import ConfigurationError, IntegrityError
 from potstill.exporters.gguf import export_gguf
-from potstill.exporters.llama_cpp import check_gguf
+from potstill.exporters.llama_cpp import _difference, check_gguf
 from potstill.students.causal import measure_importance, prune_causal_width, save_causal_lm, trim_tokenizer
 from potstill.students.causal.cut import cut_causal_lm
 from potstill.students.causal.pre_tokenizer import with_pre_tokenizer
@@ -93,6 +93,14 @@ def test_a_broken_file_is_found_out(folder, tmp_path, tokenizer):
     save_causal_lm(tmp_path / "third", tiny_model(tokenizer, seed=2), tokenizer, dtype=torch.float32)
     with pytest.raises(IntegrityError, match=r"differs from the model by .* more than 0\.02 for f32"):
         check_gguf(tmp_path / "other.gguf", tmp_path / "third", PROMPTS, "f32")
+
+
+def test_what_is_hardly_ever_said_may_be_further_off():
+    """Found by a sure student: rounding moved its fifth token, once in 200,000, by more than is allowed."""
+    assert _difference([-0.01, -5.0, -12.0], [-0.02, -5.5, -13.0]) == pytest.approx(0.01)
+    assert _difference([-0.01, -12.0], [-0.02, -3.0]) == pytest.approx(9.0)
+    # Where nothing is likely, what is likeliest counts.
+    assert _difference([-8.0, -8.1], [-8.2, -8.6]) == pytest.approx(0.5)
 
 
 def test_what_would_become_another_model_is_refused(folder, tmp_path):

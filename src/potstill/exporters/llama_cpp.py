@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from potstill.runtime.generating.llama import open_llama
 from potstill.students.causal import load_causal_lm
 
 TOP = 5
-# Largest difference of a log-probability among the five best, in nats, by quantisation.
+# Largest difference of a log-probability that counts, in nats, by quantisation.
 TOLERANCES = {"f32": 0.02, "f16": 0.1, "bf16": 0.3, "q8_0": 0.5, "q5_1": 1.5, "q5_0": 1.5, "q4_1": 2.5, "q4_0": 2.5}
+# A token a hundred times less likely than the likeliest is hardly ever said, however far off its log-probability is.
+WITHIN = math.log(100)
 TIMEOUT_S = 120
 
 
@@ -30,7 +33,8 @@ class Parity:
         num_prompts: compared.
         top_1: share of prompts with the same most probable next token.
         top_5: mean share of the five most probable next tokens that are the same.
-        difference: largest difference of a log-probability among llama.cpp's five best, in nats.
+        difference: largest difference of a log-probability, in nats, among those of llama.cpp's five best that are at
+            least a hundredth as likely as the likeliest.
         kl: mean nats from the model's distribution to llama.cpp's, over these five and all others together, so at most
             the whole divergence.
     """
@@ -72,8 +76,9 @@ def check_gguf(path: Path, folder: Path, prompts: Sequence[str], quantization: s
             best = logs_V.topk(TOP).indices.tolist()
             same += best[0] == next(iter(found))
             overlaps.append(len({*best} & {*found}) / TOP)
-            difference = max(difference, *(abs(float(logs_V[i]) - value) for i, value in found.items()))
-            divergences.append(_divergence([float(logs_V[i]) for i in found], list(found.values())))
+            ours, theirs = [float(logs_V[i]) for i in found], list(found.values())
+            difference = max(difference, _difference(ours, theirs))
+            divergences.append(_divergence(ours, theirs))
     if not difference <= TOLERANCES[quantization]:
         raise IntegrityError(
             f"{path} differs from the model by {difference:.3g} in a log-probability, more than "
@@ -87,6 +92,13 @@ def check_gguf(path: Path, folder: Path, prompts: Sequence[str], quantization: s
         difference=difference,
         kl=sum(divergences) / len(divergences),
     )
+
+
+def _difference(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Largest difference in nats where either side finds a token likely enough."""
+    pairs = list(zip(ours, theirs, strict=True))
+    least = max(max(pair) for pair in pairs) - WITHIN
+    return max(abs(a - b) for a, b in pairs if max(a, b) >= least)
 
 
 def _divergence(ours: Sequence[float], theirs: Sequence[float]) -> float:
