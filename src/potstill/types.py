@@ -87,6 +87,10 @@ class LabelSchema:
             logit += len(field.classes)
             column += field.num_columns
 
+    def sums_rest_of(self, full: LabelSchema) -> bool:
+        """Whether `other` stands here for all classes of another schema that this one doesn't keep."""
+        return self.fields[0].classes[-1] == OTHER and OTHER not in full.fields[0].classes
+
     def to_json(self) -> list[dict[str, Any]]:
         """The form in manifests and reports."""
         return [{"name": f.name, "classes": list(f.classes), "multi": f.multi} for f in self.fields]

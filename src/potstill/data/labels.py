@@ -119,7 +119,7 @@ def narrow_labels(labels_NL: IntArray, schema: LabelSchema, service: LabelSchema
     if schema == service:
         return labels_NL
     target = service.fields[0].classes
-    rest = len(target) - 1 if target[-1] == OTHER and OTHER not in schema.fields[0].classes else UNLABELLED
+    rest = len(target) - 1 if service.sums_rest_of(schema) else UNLABELLED
     table = np.array([target.index(name) if name in target else rest for name in schema.fields[0].classes], np.int32)
     return np.where(labels_NL >= 0, table[np.maximum(labels_NL, 0)], labels_NL)
 

@@ -21,7 +21,7 @@ from potstill.data.rows import Rows, joined
 from potstill.data.splits import group_split, stratified_split
 from potstill.data.table import Table, as_table
 from potstill.errors import ConfigurationError, DataError
-from potstill.types import OTHER, OUT_OF_SCOPE, UNLABELLED, Finding, IntArray, LabelSchema
+from potstill.types import OUT_OF_SCOPE, UNLABELLED, Finding, IntArray, LabelSchema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +56,8 @@ class Data:
 
         For texts; what it does to pictures and sounds is not measured.
         """
-        is_sum = self.schema != self.full_schema and self.schema.fields[0].classes[-1] == OTHER
-        if is_sum and OTHER not in self.full_schema.fields[0].classes and self.options.modality == "text":
-            return self.full_schema
-        return self.schema
+        is_summed = self.options.modality == "text" and self.schema.sums_rest_of(self.full_schema)
+        return self.full_schema if is_summed else self.schema
 
     def in_service(self, rows: Rows) -> Rows:
         """The rows with the service's labels; rows of classes that it doesn't keep are left out."""

@@ -42,6 +42,7 @@ def static_int8(model_bytes: bytes, calibration: Sequence[dict[str, Any]], range
             source, prepared, target = (Path(folder) / f"{name}.onnx" for name in ("fp32", "prepared", "int8"))
             source.write_bytes(model_bytes)
             quant_pre_process(source, prepared, skip_symbolic_shape=True)
+            network = onnx.load(prepared)
             quantize_static(
                 prepared,
                 target,
@@ -50,9 +51,9 @@ def static_int8(model_bytes: bytes, calibration: Sequence[dict[str, Any]], range
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
-                nodes_to_exclude=_outer_layers(onnx.load(prepared)),
+                nodes_to_exclude=_outer_layers(network),
                 calibrate_method=CalibrationMethod.MinMax,
-                extra_options={"TensorQuantOverrides": _overrides(onnx.load(prepared), ranges)},
+                extra_options={"TensorQuantOverrides": _overrides(network, ranges)},
             )
             model = onnx.load(target)
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from potstill.types import OTHER, FloatArray, IntArray, LabelSchema
+from potstill.types import FloatArray, IntArray, LabelSchema
 
 # Without "other", a row whose mass lies mostly on classes that aren't kept says nothing about those that are.
 LEAST_MASS = 0.5
@@ -22,7 +22,7 @@ def project(logits_NC: FloatArray, schema: LabelSchema, service: LabelSchema) ->
     rest = np.setdiff1d(np.arange(len(classes)), positions)
     highest = logits_NC.max(1, keepdims=True)
     logprobs_NC = logits_NC - highest - np.log(np.exp(logits_NC - highest).sum(1, keepdims=True))
-    if kept[-1] == OTHER and OTHER not in classes:
+    if service.sums_rest_of(schema):
         mass_N = np.exp(logprobs_NC[:, rest]).sum(1)
         other_N1 = np.log(np.maximum(mass_N, 1e-9))[:, None]
         return np.concatenate([logprobs_NC[:, positions], other_N1], axis=1).astype(np.float32), np.ones(
